@@ -51,7 +51,7 @@ def _values(self: object) -> tuple[object, ...]:
     return tuple(getattr(self, name) for name in type(self).__slots__)  # type: ignore[attr-defined]
 
 
-def _eq(self: object, other: object) -> bool:
+def _eq(self: object, other: object) -> object:
     if type(self) is not type(other):
         return NotImplemented
     return _values(self) == _values(other)
@@ -95,7 +95,7 @@ def record(cls: type[T]) -> type[T]:
     space["__slots__"] = names
     space["__match_args__"] = names
     space["__record_defaults__"] = defaults
-    return type(cls)(cls.__name__, (), space)
+    return type(cls.__name__, (), space)
 
 
 def replace(instance: T, **changes: object) -> T:

@@ -1,0 +1,1 @@
+"""Reading configuration: documents, layers, typed values, problems and their places."""

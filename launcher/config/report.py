@@ -1,0 +1,177 @@
+"""Problems as a person, a program, or a code review wants them.
+
+    error: vllm.toml:14:1: unknown key 'enabld' in [instance.qwen.control]
+       14 | enabld = true
+          | ^^^^^^
+    hint: did you mean 'enabled'?
+
+A value from a variable or an argument has no line; its place is the source's name and the path.
+"""
+
+from __future__ import annotations
+
+import json
+
+from launcher.config.locate import find_place, index
+from launcher.config.problems import dotted
+from launcher.config.secrets import mask_line
+from launcher.record import record, replace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from launcher.config.document import Document
+    from launcher.config.locate import Place
+    from launcher.config.problems import Origin, Path, Problem
+
+TAB_WIDTH = 4
+
+
+@record
+class Spot:
+    """Where a problem shows: a line and column (0 where there is none) and what to underline."""
+
+    origin: Origin | None
+    path: str
+    line: int = 0
+    column: int = 0
+    length: int = 1
+    source: str = ""
+
+
+class Locator:
+    """Finds places in documents; each text is walked once, when first asked about."""
+
+    def __init__(self, documents: Iterable[Document]) -> None:
+        self._texts = {document.origin: document.text for document in documents}
+        self._places: dict[Origin, Mapping[Path, Place]] = {}
+
+    def spot(self, problem: Problem) -> Spot:
+        """Find where a problem shows."""
+        spot = Spot(origin=problem.origin, path=dotted(problem.path))
+        if problem.origin is None or problem.origin.kind not in {"file", "override"}:
+            return spot
+        if problem.line:
+            return self._with_source(spot, problem.line, problem.column, 1)
+        if problem.origin.kind != "file" or not problem.path:
+            return spot
+        place, exact = find_place(self._index(problem.origin), problem.path)
+        if place is None:
+            return spot
+        if problem.at_key or not exact:
+            return self._with_source(spot, place.line, place.column, place.length)
+        return self._with_source(spot, place.value_line, place.value_column, place.value_length)
+
+    def where(self, origin: Origin, path: Path) -> str:
+        """Say in a word where a value comes from: `vllm.toml:14:1`, a variable, or `default`."""
+        if origin.kind == "file":
+            place, _ = find_place(self._index(origin), path)
+            if place is not None:
+                return f"{origin.name}:{place.line}:{place.column}"
+        return origin.name
+
+    def _index(self, origin: Origin) -> Mapping[Path, Place]:
+        if origin not in self._places:
+            text = self._texts.get(origin)
+            self._places[origin] = index(text) if text is not None else {}
+        return self._places[origin]
+
+    def _with_source(self, spot: Spot, line: int, column: int, length: int) -> Spot:
+        text = self._texts.get(spot.origin) if spot.origin else None
+        # Only files are quoted: an override is one line that may hold anything, secrets too.
+        quoted = text if text is not None and spot.origin and spot.origin.kind == "file" else ""
+        lines = quoted.split("\n")
+        source = mask_line(lines[line - 1].rstrip("\r")) if line <= len(lines) else ""
+        return replace(spot, line=line, column=column, length=max(1, length), source=source)
+
+
+def sort_problems(problems: Iterable[Problem], locator: Locator) -> list[tuple[Problem, Spot]]:
+    """Order problems by place: by file, then line and column; those without a line come last."""
+    pairs = [(problem, locator.spot(problem)) for problem in problems]
+    return sorted(pairs, key=lambda pair: _order(pair[1]))
+
+
+def render_text(problem: Problem, spot: Spot, *, colour: bool = False) -> str:
+    """Render one problem for a terminal or a log."""
+    word = _paint(problem.severity, "31;1" if problem.severity == "error" else "33;1", colour)
+    lines = [f"{word}: {_prefix(spot)}{problem.message}"]
+    if spot.source.strip():
+        number = str(spot.line)
+        margin = " " * len(number)
+        before = spot.source[: spot.column - 1]
+        pad = "".join("\t" if character == "\t" else " " for character in before)
+        rest = len(spot.source) - len(before)
+        lines.append(f"   {number} | {spot.source}")
+        lines.append(f"   {margin} | {pad}{'^' * min(spot.length, max(1, rest))}")
+    if problem.hint:
+        lines.append(f"{_paint('hint', '36', colour)}: {problem.hint}")
+    return "\n".join(lines)
+
+
+def render_github(problem: Problem, spot: Spot) -> str:
+    """Render one problem as a workflow command that annotates a pull request."""
+    message = problem.message + (f"; hint: {problem.hint}" if problem.hint else "")
+    place = f"file={_escaped(spot.origin.name)}" if spot.origin and spot.line else ""
+    if place:
+        place = f" {place},line={spot.line},col={spot.column}"
+    else:
+        message = _prefix(spot) + message
+    return f"::{problem.severity}{place}::{_escaped(message, data=True)}"
+
+
+def render_json(pairs: Iterable[tuple[Problem, Spot]]) -> str:
+    """Render all problems as a JSON list; `line` and `column` are null where there are none.
+
+    `file` holds the file's path, or the name of the variable or argument.
+    """
+    return json.dumps([describe(problem, spot) for problem, spot in pairs], indent=2)
+
+
+def describe(problem: Problem, spot: Spot) -> dict[str, str | int | None]:
+    """Return one problem as the object that JSON output shows."""
+    return {
+        "severity": problem.severity,
+        "path": spot.path or None,
+        "file": spot.origin.name if spot.origin else None,
+        "line": spot.line or None,
+        "column": spot.column or None,
+        "message": problem.message,
+        "hint": problem.hint or None,
+    }
+
+
+def render_count(problems: Iterable[Problem]) -> str:
+    """Say how many errors and warnings there are; empty for a single one."""
+    severities = [problem.severity for problem in problems]
+    if len(severities) < 2:  # noqa: PLR2004  (a lone problem speaks for itself)
+        return ""
+    parts = []
+    for word in ("error", "warning"):
+        count = severities.count(word)
+        if count:
+            parts.append(f"{count} {word}{'s' if count > 1 else ''}")
+    return ", ".join(parts)
+
+
+def _prefix(spot: Spot) -> str:
+    if spot.origin is None:
+        return f"{spot.path}: " if spot.path else ""
+    if spot.line:
+        return f"{spot.origin.name}:{spot.line}:{spot.column}: "
+    inside = f" {spot.path}:" if spot.path else ""
+    return f"{spot.origin.name}:{inside} "
+
+
+def _order(spot: Spot) -> tuple[bool, str, int, int, str]:
+    name = spot.origin.name if spot.origin else ""
+    return spot.line == 0, name, spot.line, spot.column, spot.path
+
+
+def _paint(text: str, code: str, colour: bool) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m" if colour else text
+
+
+def _escaped(text: str, *, data: bool = False) -> str:
+    text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return text if data else text.replace(":", "%3A").replace(",", "%2C")

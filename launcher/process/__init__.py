@@ -1,0 +1,1 @@
+"""PID 1: child processes, their supervision, logs and exit codes."""

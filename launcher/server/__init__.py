@@ -1,0 +1,1 @@
+"""The vLLM launcher: from a TOML tree to a plan of processes."""

@@ -1,0 +1,223 @@
+"""What the user wants: the typed configuration (contract: the vLLM TOML configuration).
+
+`MASTER_KEYS` and `CONTROL_KEYS` are the tables `[master]` and `[instance.*.control]`: reading,
+the reference in docs/ and the schema come from these rows.
+"""
+
+from __future__ import annotations
+
+from launcher.config.reader import Key, boolean, integer, path_name, seconds, string
+from launcher.record import record
+from launcher.server.gpus import ALL_GPUS, read_gpu_ids
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from launcher.config.layers import Tree
+    from launcher.config.problems import Path, Problem, TomlValue
+    from launcher.server.gpus import GpuSelection
+
+API_SERVER_MODULE = "vllm.entrypoints.openai.api_server"
+CONFIG_VARIABLE = "AUTO_INFER_VLLM_CONFIG"
+
+# Keys of `[instance]` that are not instances, and keys that an instance may hold.
+SHARED_TABLES = ("control", "server")
+INSTANCE_TABLES = ("control", "server", "env")
+TOP_LEVEL_TABLES = ("master", "instance")
+
+MASTER_KEYS = (
+    Key(
+        name="enable",
+        check=boolean,
+        expected="boolean",
+        default=True,
+        doc="Global switch: false starts no instance at all.",
+    ),
+    Key(
+        name="pixi_project_dir",
+        check=path_name,
+        expected="absolute path",
+        default_words="no pixi",
+        doc="Pixi project inside the container; vLLM is started by `pixi run` in it. It holds "
+        "`pixi.toml`, `pixi.lock` and an installed environment under `.pixi/envs/`.",
+    ),
+    Key(
+        name="pixi_environment",
+        check=string,
+        expected="string",
+        default="default",
+        doc="Name of the pixi environment.",
+    ),
+    Key(
+        name="api_server_module",
+        check=string,
+        expected="Python module",
+        default=API_SERVER_MODULE,
+        doc="Module that is run as `python -m MODULE`.",
+    ),
+    Key(
+        name="python",
+        check=string,
+        expected="program or absolute path",
+        default_words="the first on PATH that has vLLM",
+        doc="Python interpreter that runs the module, where pixi is not used.",
+    ),
+)
+
+CONTROL_KEYS = (
+    Key(
+        name="enabled",
+        check=boolean,
+        expected="boolean",
+        default=True,
+        doc="Whether to launch this instance.",
+    ),
+    Key(
+        name="background",
+        check=boolean,
+        expected="boolean",
+        default=True,
+        doc="true: supervised, output to the log. false: also on stdout, and the container lives "
+        "as long as this instance and exits with its code.",
+    ),
+    Key(
+        name="log_dir",
+        check=path_name,
+        expected="absolute path",
+        default="/tmp",  # noqa: S108  (the contract's default)
+        doc="Base directory for logs; an instance writes to `vllm-server-<name>.log` in it.",
+    ),
+    Key(
+        name="log_file",
+        check=path_name,
+        expected="absolute path",
+        default_words="a file in `log_dir`",
+        doc="Log file of this instance; overrides `log_dir`.",
+    ),
+    Key(
+        name="log_max_mb",
+        check=integer(0),
+        expected="integer, 10^6 bytes",
+        default=100,
+        doc="Size at which the log is rotated; 0 means never.",
+    ),
+    Key(
+        name="log_keep",
+        check=integer(0, 100),
+        expected="integer, 0 to 100",
+        default=3,
+        doc="How many rotated logs are kept, as `<log>.1` (the newest), `<log>.2`, ...",
+    ),
+    Key(
+        name="gpu_ids",
+        check=read_gpu_ids,
+        expected='"all", "none", "0,1", an integer, or a list of integers',
+        default=ALL_GPUS,
+        default_words='"all"',
+        doc="GPUs that the instance sees: all leaves `CUDA_VISIBLE_DEVICES` as it is, none sets "
+        "it to nothing (CPU only), ids are set as given.",
+    ),
+    Key(
+        name="startup_timeout_s",
+        check=seconds,
+        expected="number of seconds",
+        default=1800.0,
+        doc="How long an instance may take until `/health` answers 200. Then it is stopped and "
+        "counts as failed.",
+    ),
+    Key(
+        name="stop_timeout_s",
+        check=seconds,
+        expected="number of seconds",
+        default=30.0,
+        doc="Grace between SIGTERM and SIGKILL to the whole process group.",
+    ),
+)
+
+
+@record
+class MasterConfig:
+    """The table `[master]`; fields are `MASTER_KEYS`, and the variables of `[master.env]`."""
+
+    enable: bool
+    pixi_project_dir: str | None
+    pixi_environment: str
+    api_server_module: str
+    python: str | None
+    env: tuple[EnvSetting, ...] = ()
+
+
+@record
+class ControlConfig:
+    """`[instance.control]` overlaid by `[instance.<name>.control]`; fields are `CONTROL_KEYS`."""
+
+    enabled: bool
+    background: bool
+    log_dir: str
+    log_file: str | None
+    log_max_mb: int
+    log_keep: int
+    gpu_ids: GpuSelection
+    startup_timeout_s: float
+    stop_timeout_s: float
+
+
+@record
+class EnvSetting:
+    """A variable that the configuration sets. The value may be `env:NAME` or `file:/path`."""
+
+    name: str
+    value: str
+    path: Path
+
+    def __repr__(self) -> str:
+        """Show no value: it may be a secret."""
+        return f"EnvSetting({self.name})"
+
+
+@record
+class ServerOption:
+    """One option of a server, with the name in its TOML form (`max_model_len`) and its place."""
+
+    name: str
+    value: TomlValue
+    path: Path
+
+    def __repr__(self) -> str:
+        """Show no value: it may be a secret."""
+        return f"ServerOption({self.name})"
+
+
+@record
+class Instance:
+    """One server: `[instance.server]` and `[instance.control]` overlaid by its own tables."""
+
+    name: str
+    control: ControlConfig
+    # Where each control key was set; keys that nobody set are not in it.
+    control_paths: dict[str, Path]
+    options: tuple[ServerOption, ...]
+    extra_args: tuple[str, ...] = ()
+    extra_args_path: Path = ()
+    env: tuple[EnvSetting, ...] = ()
+
+    def path(self) -> Path:
+        """Return the place of the instance's table."""
+        return ("instance", self.name)
+
+    def option(self, name: str) -> ServerOption | None:
+        """Return the option of that name, if it is set."""
+        return next((option for option in self.options if option.name == name), None)
+
+    def control_path(self, key: str) -> Path:
+        """Return where a control key was set, else the instance's table."""
+        return self.control_paths.get(key, self.path())
+
+
+@record
+class LauncherConfig:
+    """The whole configuration, the tree it was read from, and what was wrong with it."""
+
+    master: MasterConfig
+    instances: tuple[Instance, ...]
+    tree: Tree
+    problems: tuple[Problem, ...] = ()

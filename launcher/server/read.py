@@ -1,0 +1,205 @@
+"""From the merged tree to a `LauncherConfig`: the only place that knows the tables' names.
+
+Whatever is wrong becomes a problem of the result; reading never stops at the first one.
+"""
+
+from __future__ import annotations
+
+from launcher.config.layers import layer, overlay
+from launcher.config.problems import type_name
+from launcher.config.reader import (
+    Problems,
+    Refusal,
+    defaults,
+    read_keys,
+    read_table,
+)
+from launcher.server.model import (
+    CONTROL_KEYS,
+    INSTANCE_TABLES,
+    MASTER_KEYS,
+    SHARED_TABLES,
+    TOP_LEVEL_TABLES,
+    ControlConfig,
+    EnvSetting,
+    Instance,
+    LauncherConfig,
+    MasterConfig,
+    ServerOption,
+)
+from launcher.server.spelling import fold_documents
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from launcher.config.document import Document
+    from launcher.config.problems import Path, TomlValue
+
+EXTRA_ARGS = "extra_args"
+
+
+def read_config(documents: tuple[Document, ...]) -> LauncherConfig:
+    """Merge documents (lowest first) and read the result. Problems are in the returned value."""
+    folded, spelling_problems = fold_documents(documents)
+    tree = layer(folded)
+    problems = Problems(tree)
+    problems.found.extend(spelling_problems)
+    for name in tree.data:
+        if name not in TOP_LEVEL_TABLES:
+            problems.unknown((name,), TOP_LEVEL_TABLES)
+    master = _read_master(tree.data.get("master", {}), problems)
+    instances = _read_instances(tree.data.get("instance", {}), problems)
+    return LauncherConfig(
+        master=master, instances=instances, tree=tree, problems=tuple(problems.found)
+    )
+
+
+def _read_master(value: TomlValue, problems: Problems) -> MasterConfig:
+    path = ("master",)
+    table = dict(read_table(value, path, problems))
+    env = _read_env(table.pop("env", {}), (*path, "env"), problems)
+    values = {**defaults(MASTER_KEYS), **read_keys(table, path, MASTER_KEYS, problems)}
+    module = str(values["api_server_module"])
+    if not all(part.isidentifier() for part in module.split(".")):
+        message = f"'api_server_module': expected a module name, got '{module}'"
+        problems.add((*path, "api_server_module"), message, "write it like package.module")
+    return MasterConfig(**values, env=env)  # type: ignore[arg-type]
+
+
+def _read_instances(value: TomlValue, problems: Problems) -> tuple[Instance, ...]:
+    path = ("instance",)
+    table = read_table(value, path, problems)
+    control = _read_control(table.get("control", {}), (*path, "control"), problems)
+    server = read_table(table.get("server", {}), (*path, "server"), problems)
+    shared_args = _read_extra_args(server, (*path, "server"), problems)
+    shared = _Shared(control, server, shared_args)
+    return tuple(
+        _read_instance(name, inner, shared, problems)
+        for name, inner in table.items()
+        if name not in SHARED_TABLES and _is_instance_name(name, problems)
+    )
+
+
+class _Shared:
+    """What `[instance.control]` and `[instance.server]` say for all instances."""
+
+    def __init__(
+        self,
+        control: dict[str, object],
+        server: Mapping[str, TomlValue],
+        extra_args: tuple[str, ...],
+    ) -> None:
+        self.control = control
+        self.server = server
+        self.extra_args = extra_args
+
+
+def _is_instance_name(name: str, problems: Problems) -> bool:
+    path = ("instance", name)
+    if name in INSTANCE_TABLES or name == "kvbm":
+        message = f"[instance.{name}] would be an instance called '{name}'"
+        action = "for all instances" if name == "env" else "for one instance"
+        where = "[master.env]" if name == "env" else f"[instance.NAME.{name}]"
+        problems.add(path, message, f"write {where} to set it {action}", at_key=True)
+        return False
+    first = name[:1]
+    if not (first.isascii() and first.isalnum()) or not all(
+        c.isascii() and (c.isalnum() or c in "._-") for c in name
+    ):
+        message = f"'{name}' cannot name an instance"
+        hint = "use letters, digits, '.', '_' and '-', beginning with a letter or digit"
+        problems.add(path, message, hint, at_key=True)
+        return False
+    return True
+
+
+def _read_instance(name: str, value: TomlValue, shared: _Shared, problems: Problems) -> Instance:
+    path = ("instance", name)
+    table = read_table(value, path, problems, what="a table, the settings of one instance")
+    for key in table:
+        if key not in INSTANCE_TABLES:
+            problems.unknown((*path, key), INSTANCE_TABLES)
+    own_control = _read_control(table.get("control", {}), (*path, "control"), problems)
+    own_server = read_table(table.get("server", {}), (*path, "server"), problems)
+    own_args = _read_extra_args(own_server, (*path, "server"), problems)
+    control = {**defaults(CONTROL_KEYS), **shared.control, **own_control}
+    paths: dict[str, Path] = {key: ("instance", "control", key) for key in shared.control}
+    paths.update({key: (*path, "control", key) for key in own_control})
+    in_own = EXTRA_ARGS in own_server
+    return Instance(
+        name=name,
+        control=ControlConfig(**control),  # type: ignore[arg-type]
+        control_paths=paths,
+        options=_options(path, shared.server, own_server),
+        extra_args=shared.extra_args + own_args,
+        extra_args_path=(*path, "server", EXTRA_ARGS)
+        if in_own
+        else ("instance", "server", EXTRA_ARGS),
+        env=_read_env(table.get("env", {}), (*path, "env"), problems),
+    )
+
+
+def _read_control(value: TomlValue, path: Path, problems: Problems) -> dict[str, object]:
+    return read_keys(read_table(value, path, problems), path, CONTROL_KEYS, problems)
+
+
+def _options(
+    path: Path, shared: Mapping[str, TomlValue], own: Mapping[str, TomlValue]
+) -> tuple[ServerOption, ...]:
+    return tuple(
+        ServerOption(
+            name=name,
+            value=value,
+            path=(*path, "server", name) if name in own else ("instance", "server", name),
+        )
+        for name, value in overlay(shared, own).items()
+        if name != EXTRA_ARGS
+    )
+
+
+def _read_extra_args(
+    server: Mapping[str, TomlValue], path: Path, problems: Problems
+) -> tuple[str, ...]:
+    value = server.get(EXTRA_ARGS, [])
+    place = (*path, EXTRA_ARGS)
+    hint = 'write each word apart, like ["--max-num-seqs", "8"]'
+    if not isinstance(value, list):
+        message = f"'extra_args': expected an array of strings, got {type_name(value)}"
+        problems.add(place, message, hint)
+        return ()
+    for position, item in enumerate(value):
+        if not isinstance(item, str):
+            message = f"'extra_args': expected an array of strings, got {type_name(item)} in it"
+            problems.add((*place, position), message, hint)
+    return tuple(item for item in value if isinstance(item, str))
+
+
+def _read_env(value: TomlValue, path: Path, problems: Problems) -> tuple[EnvSetting, ...]:
+    settings = []
+    for name, inner in read_table(value, path, problems).items():
+        place = (*path, name)
+        try:
+            settings.append(EnvSetting(name=_env_name(name), value=_env_value(inner), path=place))
+        except Refusal as refusal:
+            problems.add(place, f"'{name}': {refusal.message}", refusal.hint)
+    return tuple(settings)
+
+
+def _env_name(name: str) -> str:
+    if name.isascii() and name.isidentifier():
+        return name
+    raise Refusal("this cannot name an environment variable", "use letters, digits and '_'")
+
+
+def _env_value(value: TomlValue) -> str:
+    if isinstance(value, bool):
+        word = "1" if value else "0"
+        raise Refusal("expected a string, got a boolean", f'write "{word}", which vLLM reads so')
+    if isinstance(value, int | float):
+        return str(value)
+    if not isinstance(value, str):
+        raise Refusal(f"expected a string, got {type_name(value)}")
+    if "\0" in value:
+        raise Refusal("a NUL character cannot be passed to a program", "remove the NUL character")
+    return value
