@@ -44,7 +44,8 @@ def parse_toml(text: str, origin: Origin) -> Document:
             line=error.lineno,
             column=error.colno,
         )
-        raise ConfigError((problem,)) from None
+        shown = Document(origin=origin, text=text, data={})
+        raise ConfigError((problem,), (shown,)) from None
     return Document(origin=origin, text=text, data=data)
 
 

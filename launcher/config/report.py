@@ -159,7 +159,8 @@ def _prefix(spot: Spot) -> str:
         return f"{spot.path}: " if spot.path else ""
     if spot.line:
         return f"{spot.origin.name}:{spot.line}:{spot.column}: "
-    inside = f" {spot.path}:" if spot.path else ""
+    # The name of an argument holds its path already.
+    inside = f" {spot.path}:" if spot.path and spot.origin.kind != "argument" else ""
     return f"{spot.origin.name}:{inside} "
 
 
