@@ -117,6 +117,17 @@ def send_group(pid: int, number: signal.Signals) -> None:
         return
 
 
+def has_group(pid: int) -> bool:
+    """Tell whether any process is left of the group that a process leads or led."""
+    try:
+        os.killpg(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def reap() -> list[tuple[int, ExitStatus]]:
     """Collect every child that has ended, strangers included, and say how."""
     ended: list[tuple[int, ExitStatus]] = []

@@ -43,10 +43,18 @@ class Healthy:
 
 @record
 class Ended:
-    """A member's process was reaped."""
+    """A member's first process was reaped; `left` tells whether others of its group remain."""
 
     name: str
     status: ExitStatus
+    left: bool = False
+
+
+@record
+class Gone:
+    """Nothing is left of a member's group."""
+
+    name: str
 
 
 @record
@@ -84,13 +92,6 @@ class Kill:
 
 
 @record
-class Sweep:
-    """A member's first process is gone: end what is left of its group."""
-
-    name: str
-
-
-@record
 class Say:
     """Tell the user."""
 
@@ -107,5 +108,7 @@ class Finish:
 
 
 if TYPE_CHECKING:
-    Event: TypeAlias = Begun | Spawned | SpawnFailed | Healthy | Ended | StopAsked | TimePassed
-    Action: TypeAlias = Start | Terminate | Kill | Sweep | Say | Finish
+    Event: TypeAlias = (
+        Begun | Spawned | SpawnFailed | Healthy | Ended | Gone | StopAsked | TimePassed
+    )
+    Action: TypeAlias = Start | Terminate | Kill | Say | Finish

@@ -12,12 +12,19 @@ if TYPE_CHECKING:
 
 
 class State(Enum):
-    """Where a member is in its life."""
+    """Where a member is in its life.
+
+    WAITING until those it comes after are ready; STARTING until its health probe answers; READY;
+    STOPPING from SIGTERM until it ends or its grace is over; SWEEPING while its first process has
+    ended but others of its group are still there (engines, resource trackers); KILLED from
+    SIGKILL on; ENDED when nothing of it is left.
+    """
 
     WAITING = "waiting"
     STARTING = "starting"
     READY = "ready"
     STOPPING = "stopping"
+    SWEEPING = "sweeping"
     KILLED = "killed"
     ENDED = "ended"
 

@@ -13,6 +13,7 @@ from launcher.process.events import (
     Begun,
     Ended,
     Finish,
+    Gone,
     Healthy,
     Kill,
     Say,
@@ -20,7 +21,6 @@ from launcher.process.events import (
     SpawnFailed,
     Start,
     StopAsked,
-    Sweep,
     Terminate,
 )
 from launcher.process.exitcode import failure_code, final_code
@@ -34,12 +34,15 @@ if TYPE_CHECKING:
 
     from launcher.process.events import Action, Event
     from launcher.process.fleet import Fleet, Member
-    from launcher.process.spec import ExitStatus
 
     Step: TypeAlias = tuple[Fleet, list[Action]]
 
 # After SIGKILL a process ends at once, or hangs in the kernel (a broken driver) and never does.
 KILL_WAIT_S = 10.0
+# How long what a server leaves behind may take to end by itself: resource trackers remove shared
+# memory then, which nobody would do if they were killed at once (seen to take up to 2 s).
+SWEEP_S = 5.0
+LATE = "not healthy within"
 _ALIVE = (State.STARTING, State.READY)
 
 
@@ -60,7 +63,9 @@ def _react(fleet: Fleet, event: Event, now: float) -> Step:  # noqa: PLR0911  (o
     if isinstance(event, Healthy):
         return _healthy(fleet, fleet.member(event.name), now)
     if isinstance(event, Ended):
-        return _ended(fleet, fleet.member(event.name), event.status, now)
+        return _ended(fleet, fleet.member(event.name), event, now)
+    if isinstance(event, Gone):
+        return _gone(fleet, fleet.member(event.name))
     if isinstance(event, StopAsked):
         return _stop_asked(fleet, now)
     return _time_passed(fleet, now)
@@ -100,21 +105,28 @@ def _healthy(fleet: Fleet, member: Member, now: float) -> Step:
     return _with(fleet, ready), actions
 
 
-def _ended(fleet: Fleet, member: Member, status: ExitStatus, now: float) -> Step:
-    name = member.spec.name
-    ended = replace(member, state=State.ENDED, status=status, deadline=None)
-    actions: list[Action] = [Sweep(name=name)]
-    if member.state in {State.STOPPING, State.KILLED}:
-        actions.append(Say(name=name, text=f"stopped ({describe_status(status)})"))
-        fleet = _with(fleet, ended)
-    else:
+def _ended(fleet: Fleet, member: Member, event: Ended, now: float) -> Step:
+    ended = replace(member, state=State.SWEEPING, status=event.status, deadline=now + SWEEP_S)
+    actions: list[Action] = []
+    if member.state not in {State.STOPPING, State.KILLED}:
         ended, say = _unasked_end(ended, member.state, now)
         actions.append(say)
-        fleet = _with(fleet, ended)
+    fleet = _with(fleet, ended)
+    if not event.left:
+        fleet, more = _gone(fleet, ended)
+        actions += more
     if not fleet.stopping and (member.spec.main or member.spec.foreground):
         fleet, more = _stop(fleet, _end_code(ended), now)
         actions += more
     return fleet, actions
+
+
+def _gone(fleet: Fleet, member: Member) -> Step:
+    fleet = _with(fleet, replace(member, state=State.ENDED, deadline=None))
+    if member.failure and not member.failure.startswith(LATE):
+        return fleet, []  # its end has been told
+    how = describe_status(member.status) if member.status else "unknown"
+    return fleet, [Say(name=member.spec.name, text=f"stopped ({how})")]
 
 
 def _unasked_end(ended: Member, before: State, now: float) -> tuple[Member, Say]:
@@ -134,8 +146,7 @@ def _end_code(ended: Member) -> int:
     A server that we had to stop because it never became healthy has failed, whatever its code.
     """
     code = exit_code(ended.status) if ended.status else 1
-    timed_out = bool(ended.failure) and ended.failure.startswith("not healthy")
-    return code or 1 if timed_out else code
+    return code or 1 if ended.failure.startswith(LATE) else code
 
 
 def _stop_asked(fleet: Fleet, now: float) -> Step:
@@ -182,12 +193,15 @@ def _time_passed(fleet: Fleet, now: float) -> Step:
 def _overdue(member: Member, now: float) -> tuple[Member, list[Action]]:
     name = member.spec.name
     if member.state is State.STARTING:
-        reason = f"not healthy within {member.spec.startup_timeout_s:g} s"
+        reason = f"{LATE} {member.spec.startup_timeout_s:g} s"
         grace = now + member.spec.stop_timeout_s
         late = replace(member, state=State.STOPPING, failure=reason, deadline=grace)
         return late, [Say(name=name, text=f"{reason}: stopping it", bad=True), Terminate(name=name)]
     if member.state is State.STOPPING:
         text = f"did not stop within {member.spec.stop_timeout_s:g} s: killing it"
+        return _killed(member, now), [Say(name=name, text=text), Kill(name=name)]
+    if member.state is State.SWEEPING:
+        text = f"left processes behind that are still there after {SWEEP_S:g} s: killing them"
         return _killed(member, now), [Say(name=name, text=text), Kill(name=name)]
     text = f"pid {member.pid} does not die: it hangs in the kernel, and may hold its GPU"
     lost = replace(member, state=State.ENDED, failure=text, deadline=None)
@@ -195,7 +209,8 @@ def _overdue(member: Member, now: float) -> tuple[Member, list[Action]]:
 
 
 def _killed(member: Member, now: float) -> Member:
-    return replace(member, state=State.KILLED, forced=True, deadline=now + KILL_WAIT_S)
+    forced = member.status is None  # leftovers are no fault of the server's own stop
+    return replace(member, state=State.KILLED, forced=forced, deadline=now + KILL_WAIT_S)
 
 
 def _advance(fleet: Fleet, now: float) -> Step:

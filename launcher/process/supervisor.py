@@ -18,6 +18,7 @@ from launcher.process.events import (
     Begun,
     Ended,
     Finish,
+    Gone,
     Healthy,
     Kill,
     Say,
@@ -25,7 +26,6 @@ from launcher.process.events import (
     SpawnFailed,
     Start,
     StopAsked,
-    Sweep,
     Terminate,
     TimePassed,
 )
@@ -41,10 +41,10 @@ if TYPE_CHECKING:
 
     from launcher.process.events import Action, Event
     from launcher.process.probe import HealthCheck
-    from launcher.process.spec import ProcessSpec
+    from launcher.process.spec import ExitStatus, ProcessSpec
 
 LAST_LINES = 12  # shown of a process that failed
-SWEEP_S = 2.0  # how long killed leftovers may take to be reaped at the end
+STRAGGLER_S = 2.0  # how long killed strangers may take to be reaped at the end
 
 
 class Supervisor:
@@ -83,7 +83,7 @@ class Supervisor:
             self._happened(Begun())
             while self._code is None:
                 self._wait()
-            self._sweep_all()
+            self._kill_strangers()
         finally:
             self._signals.close()
         for relay in self._relays.values():
@@ -110,8 +110,6 @@ class Supervisor:
             child.send(self._fleet.member(action.name).pid, signal.SIGTERM)
         elif isinstance(action, Kill):
             child.send_group(self._fleet.member(action.name).pid, signal.SIGKILL)
-        elif isinstance(action, Sweep):
-            self._sweep(action.name)
         elif isinstance(action, Say):
             self._say(action)
         elif isinstance(action, Finish):
@@ -139,16 +137,6 @@ class Supervisor:
             from launcher.process.probe import HealthCheck  # noqa: PLC0415
 
             self._checks[spec.name] = HealthCheck(spec.probe, time.monotonic())
-
-    def _sweep(self, name: str) -> None:
-        """End what a process left behind in its group: engines that hold GPU memory."""
-        check = self._checks.pop(name, None)
-        if check is not None:
-            check.close()
-        child.send_group(self._fleet.member(name).pid, signal.SIGKILL)
-        relay = self._relays.get(name)
-        if relay is not None:
-            relay.drain()
 
     # Waiting.
 
@@ -200,7 +188,18 @@ class Supervisor:
                 self._forward(signal.Signals(number))
         for pid, status in child.reap():
             if pid in self._pids:  # else a stranger, adopted because we are its reaper
-                self._happened(Ended(name=self._pids.pop(pid), status=status))
+                self._note_end(pid, self._pids.pop(pid), status)
+        for member in self._fleet.members:
+            # The orphans of a member are our children: when the last is reaped, we are here.
+            leader_ended = member.status is not None and member.state.is_running()
+            if leader_ended and not child.has_group(member.pid):
+                self._happened(Gone(name=member.spec.name))
+
+    def _note_end(self, pid: int, name: str, status: ExitStatus) -> None:
+        relay = self._relays.get(name)
+        if relay is not None:
+            relay.drain()  # its last words, before its end is told
+        self._happened(Ended(name=name, status=status, left=child.has_group(pid)))
 
     def _forward(self, number: signal.Signals) -> None:
         """Pass a signal on to the main program, as any init does."""
@@ -254,9 +253,9 @@ class Supervisor:
     def _print(self, text: str) -> None:
         self._err.write(f"{time.strftime('%H:%M:%S')} vllmd: {text}\n".encode())
 
-    def _sweep_all(self) -> None:
+    def _kill_strangers(self) -> None:
         """Kill whatever our processes left anywhere: as their reaper we have adopted it."""
-        until = time.monotonic() + SWEEP_S
+        until = time.monotonic() + STRAGGLER_S
         while time.monotonic() < until:
             child.reap()
             left = child.children()
