@@ -45,6 +45,7 @@ class Member:
     status: ExitStatus | None = None
     failure: str = ""  # why it counts as failed; empty if it does not
     forced: bool = False  # it did not heed SIGTERM
+    told: bool = False  # the user has been told that it ended
 
 
 @record

@@ -123,8 +123,8 @@ def _ended(fleet: Fleet, member: Member, event: Ended, now: float) -> Step:
 
 def _gone(fleet: Fleet, member: Member) -> Step:
     fleet = _with(fleet, replace(member, state=State.ENDED, deadline=None))
-    if member.failure and not member.failure.startswith(LATE):
-        return fleet, []  # its end has been told
+    if member.told:
+        return fleet, []
     how = describe_status(member.status) if member.status else "unknown"
     return fleet, [Say(name=member.spec.name, text=f"stopped ({how})")]
 
@@ -134,10 +134,10 @@ def _unasked_end(ended: Member, before: State, now: float) -> tuple[Member, Say]
     name = ended.spec.name
     how = describe_status(ended.status) if ended.status else "unknown"
     if ended.spec.main:
-        return ended, Say(name=name, text=f"ended ({how})")
+        return replace(ended, told=True), Say(name=name, text=f"ended ({how})")
     when = "while starting" if before is State.STARTING else "without being asked"
     reason = f"ended {when} ({how}) after {now - ended.started_at:.1f} s"
-    return replace(ended, failure=reason), Say(name=name, text=reason, bad=True)
+    return replace(ended, failure=reason, told=True), Say(name=name, text=reason, bad=True)
 
 
 def _end_code(ended: Member) -> int:
