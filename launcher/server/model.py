@@ -6,7 +6,7 @@ the reference in docs/ and the schema come from these rows.
 
 from __future__ import annotations
 
-from launcher.config.reader import Key, boolean, integer, path_name, seconds, string
+from launcher.config.reader import Key, boolean, integer, one_of, path_name, seconds, string
 from launcher.record import record
 from launcher.server.gpus import ALL_GPUS, read_gpu_ids
 
@@ -60,6 +60,14 @@ MASTER_KEYS = (
         expected="program or absolute path",
         default_words="the first on PATH that has vLLM",
         doc="Python interpreter that runs the module, where pixi is not used.",
+    ),
+    Key(
+        name="unknown_flags",
+        check=one_of("error", "warn"),
+        expected='"error" or "warn"',
+        default="error",
+        doc="What an option is that the installed version of vLLM does not have: a mistake that "
+        "forbids the start, or a warning, and the option is passed on.",
     ),
 )
 
@@ -143,6 +151,7 @@ class MasterConfig:
     pixi_environment: str
     api_server_module: str
     python: str | None
+    unknown_flags: str
     env: tuple[EnvSetting, ...] = ()
 
 

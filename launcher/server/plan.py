@@ -8,20 +8,21 @@ from launcher.config.secrets import is_secret_name
 from launcher.process.spec import LogSpec, ProcessSpec, Variable
 from launcher.record import record
 from launcher.server.address import health_probe, server_address
-from launcher.server.checks import CHECKS
+from launcher.server.checks import CHECKS, check_variable
 from launcher.server.facts import enabled_instances, log_path
-from launcher.server.flags import translate
 from launcher.server.gpus import GpuIds, NoGpus, visible_devices
 from launcher.server.interpreter import plan_command
+from launcher.server.options import plan_flags
 from launcher.server.request import render_request
 from launcher.server.secret_values import SECRET_OPTIONS, resolve
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from launcher.config.problems import Path, Problem
+    from launcher.config.problems import Problem
     from launcher.server.address import Address
     from launcher.server.facts import Facts
     from launcher.server.model import EnvSetting, Instance, LauncherConfig, MasterConfig
+    from launcher.server.options import Flag
 
 MEGABYTE = 1_000_000
 # Set for every instance unless the user did. Output must reach the log when it is written, and
@@ -29,14 +30,6 @@ MEGABYTE = 1_000_000
 STANDARD_ENV = (("PYTHONUNBUFFERED", "1"), ("CUDA_DEVICE_ORDER", "PCI_BUS_ID"))
 # Ours alone: the overrides may hold the secrets of another instance.
 UNSET = ("AUTO_INFER_VLLM_CONFIG", "AUTO_INFER_VLLM_OVERRIDES")
-
-
-@record
-class Flag:
-    """The tokens of one option, and where the option was set."""
-
-    tokens: tuple[str, ...]
-    path: Path
 
 
 @record
@@ -82,6 +75,9 @@ def plan_launch(config: LauncherConfig, facts: Facts) -> LaunchPlan:
     problems.found.extend(config.problems)
     enabled = enabled_instances(config)
     prefix = plan_command(config.master, facts, problems) if enabled else ()
+    for setting in config.master.env if enabled else ():
+        if setting.name.startswith("VLLM_"):
+            check_variable(setting, facts, problems)
     for check in CHECKS:
         check(enabled, facts, problems)
     planned: list[InstancePlan] = []
@@ -90,10 +86,9 @@ def plan_launch(config: LauncherConfig, facts: Facts) -> LaunchPlan:
         after = _predecessors(instance, holders, facts)
         planned.append(_plan_instance(instance, config, facts, prefix, after, problems))
     running = {instance.name for instance in enabled}
-    version = facts.pixi.vllm_version if facts.pixi else facts.python.vllm_version
     return LaunchPlan(
         config=config,
-        vllm_version=version,
+        vllm_version=facts.vllm_version,
         instances=tuple(planned),
         skipped=tuple(
             (instance.name, _skip_reason(config))
@@ -144,7 +139,8 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
 ) -> InstancePlan:
     control = instance.control
     address = server_address(instance)
-    flags = _flags(instance, problems)
+    strict = config.master.unknown_flags == "error"
+    flags = plan_flags(instance, facts.catalogue, problems, strict=strict)
     tokens = (token for each in flags for token in each.tokens)
     process = ProcessSpec(
         name=instance.name,
@@ -166,20 +162,6 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
     return InstancePlan(
         instance=instance, process=process, address=address, command=prefix, flags=flags
     )
-
-
-def _flags(instance: Instance, problems: Problems) -> tuple[Flag, ...]:
-    flags: list[Flag] = []
-    for option in instance.options:
-        if option.name in SECRET_OPTIONS and option.value is not True:
-            continue  # reaches the server by its environment
-        try:
-            tokens = translate(option.name, option.value)
-            flags.append(Flag(tokens=tokens, path=option.path))
-        except Refusal as refusal:
-            message = f"'{option.name}': {refusal.message}"
-            problems.add((*option.path, *refusal.at), message, refusal.hint)
-    return tuple(flags)
 
 
 def _environment(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 
 from launcher.config.problems import type_name
-from launcher.config.suggest import find_nearest
 from launcher.server.catalogue.sizes import find_integer, find_number, find_size
 
 TYPE_CHECKING = False
@@ -104,6 +103,9 @@ def _check_choice(option: Option, value: TomlValue) -> Fault | None:
     known = [str(choice) for choice in option.choices]
     if text in known:
         return None
+    # Only for a mistake: difflib is not for free.
+    from launcher.config.suggest import find_nearest  # noqa: PLC0415
+
     nearest = None if option.kind == "integer" else find_nearest(text, known)
     hint = f"did you mean '{nearest}'?" if nearest else "one of " + ", ".join(known)
     return f"'{text}' is not a choice", hint
