@@ -45,8 +45,6 @@ def plan_flags(
             _note_doubles(option, known, targets, problems)
         if option.name in SECRET_OPTIONS and not isinstance(option.value, bool):
             continue  # reaches the server by its environment
-        if known is not None and catalogue is not None:
-            _check_value(option, known, catalogue, problems)
         try:
             tokens = translate(option.name, option.value, known)
         except Refusal as refusal:
@@ -54,6 +52,8 @@ def plan_flags(
             problems.add((*option.path, *refusal.at), message, refusal.hint)
             continue
         flags.append(Flag(tokens=tokens, path=option.path))
+        if known is not None and catalogue is not None:
+            _check_value(option, known, catalogue, problems)
     return tuple(flags)
 
 
