@@ -30,10 +30,7 @@ def explain_unknown(catalogue: Catalogue, key: str) -> tuple[str, str]:
 
 def find_near(catalogue: Catalogue, name: str) -> str | None:
     """Return the option of this version whose name, or short flag, is most like a name."""
-    for option in catalogue.options():
-        if f"-{name}" in option.flags:
-            return option.name
-    return find_nearest(name, catalogue.names())
+    return catalogue.find_short(name) or find_nearest(name, catalogue.names())
 
 
 def _message(catalogue: Catalogue, key: str, name: str) -> str:
