@@ -19,7 +19,7 @@ from launcher.server.catalogue.tokens import render_tokens
 from launcher.server.catalogue.values import check_value
 from tests.support.real_parser import RealParser
 from tests.support.require import require
-from tests.support.shapes import cases_of
+from tests.support.shapes import TABLES, cases_of
 from tools.catalogue.__main__ import ask_release
 from tools.catalogue.render import render_row
 
@@ -68,7 +68,7 @@ def parse(parser: RealParser, option: Option, value: Any) -> Any:  # noqa: ANN40
     """Translate a value and let vLLM parse the tokens."""
     assert check_value(option, value) is None, (option.name, value)
     facts = described(parser)[option.name]
-    fields = list(facts["sample"]) if facts["dataclass"] else None
+    fields = list(TABLES.get(option.name, facts["sample"])) if facts["dataclass"] else None
     tokens = render_tokens(option.name, value, option)
     # Neighbours show a value that swallows, or is swallowed by, what stands beside it.
     around = (
