@@ -37,6 +37,8 @@ SPECIAL: dict[str, list[Case]] = {
         ),
         ([], None),
     ],
+    # The catalogue offers every platform's device, a parser that of its own platform.
+    "mm_processor_device": [("auto", "auto"), ("cpu", "cpu")],
     "device_ids": [
         ("0,1", [0, 1]),
         ([0, 1], [0, 1]),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from launcher.server.catalogue.lines import Span
 
-VERSIONS = "\nversions\t"
+VERSIONS = "\n# versions: "
 
 
 @record
