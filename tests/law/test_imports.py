@@ -48,7 +48,13 @@ PURE = (
     "errors", "record", "config", "server", "kvbm", "render", "demo", "cli.arguments",
     "process.spec", "process.events", "process.fleet", "process.machine", "process.exitcode",
 )  # fmt: skip
-EFFECTS = ("server.installed", "kvbm.load", "demo.writer")
+EFFECTS = (
+    "server.installed",
+    "server.catalogue.data",
+    "server.catalogue.installed",
+    "kvbm.load",
+    "demo.writer",
+)
 FORBIDDEN_IN_PURE = frozenset(
     "os sys subprocess socket signal selectors select threading time tempfile shutil logging".split()  # noqa: E501, SIM905  (a table of words)
 )

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import Self
 
-PROGRAM = os.path.join(os.path.dirname(__file__), "parse_tokens.py")
+PROGRAM = os.path.join(os.path.dirname(__file__), "..", "programs", "parse_tokens.py")
 
 
 class RealParser:
@@ -49,7 +50,7 @@ class RealParser:
         answer: dict[str, Any] = json.loads(self._child.stdout.readline())
         return answer
 
-    def __enter__(self) -> RealParser:
+    def __enter__(self) -> Self:
         """Return itself: the child already runs."""
         return self
 
