@@ -161,12 +161,9 @@ class _Writer:
         body = "".join(c if c in '\n"' else self.escaped(c) for c in text)
         while '"""' in body:
             body = body.replace('"""', '""\\"')
-        return (
-            '"""'
-            + self.pick("\n", "\\\n", "\\  \n\n")[: None if _solid(body) else 1]
-            + body
-            + '"""'
-        )
+        # A first newline is dropped, and so is all space behind a backslash at the end of a line.
+        opening = self.pick("\n", "\\\n", "\\  \n\n") if _solid(body) else "\n"
+        return f'"""{opening}{body}"""'
 
     def escaped(self, character: str) -> str:
         short = {"\n": "\\n", "\t": "\\t", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
