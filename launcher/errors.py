@@ -14,6 +14,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from launcher.config.document import Document
     from launcher.config.problems import Problem
 
 EX_OK = 0
@@ -54,10 +55,14 @@ class StartError(LauncherError):
 
 
 class ConfigError(LauncherError):
-    """The configuration is wrong. Carries all problems, not only the first."""
+    """The configuration is wrong. Carries all problems, not only the first.
+
+    `documents` are the texts that the problems are about, so that their lines can be shown.
+    """
 
     exit_code = EX_CONFIG
 
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
+    def __init__(self, problems: tuple[Problem, ...], documents: tuple[Document, ...] = ()) -> None:
         super().__init__(f"{len(problems)} problems" if len(problems) != 1 else "1 problem")
         self.problems = problems
+        self.documents = documents

@@ -43,7 +43,8 @@ def parse_toml(text: str, origin: Origin) -> Document:
         problem = Problem(
             message=message, hint=hint, origin=origin, line=error.lineno, column=error.colno
         )
-        raise ConfigError((problem,)) from None
+        shown = Document(origin=origin, text=text, data={})
+        raise ConfigError((problem,), (shown,)) from None
     except (ValueError, RecursionError) as error:
         # tomli lets both through: from int() on thousands of digits, and from its own limits.
         raise ConfigError((_too_much(error, origin),)) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from launcher.errors import EX_CONFIG, EX_OK, EX_UNAVAILABLE
 from launcher.record import record
 
 TYPE_CHECKING = False
@@ -58,6 +59,7 @@ class Problem:
     at_key: bool = False  # the caret goes under the key, not under its value
     line: int = 0
     column: int = 0
+    missing: bool = False  # not the text is wrong, but this machine lacks a program or device
 
 
 def type_name(value: object) -> str:
@@ -77,6 +79,14 @@ def type_name(value: object) -> str:
 def errors_of(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     """Keep the problems that forbid a start."""
     return tuple(problem for problem in problems if problem.severity == ERROR)
+
+
+def code_of(problems: Iterable[Problem]) -> int:
+    """Return the exit code for problems: 0 without errors, 69 if only programs are missing, 78."""
+    errors = errors_of(problems)
+    if not errors:
+        return EX_OK
+    return EX_UNAVAILABLE if all(problem.missing for problem in errors) else EX_CONFIG
 
 
 def dotted(path: Path) -> str:

@@ -50,7 +50,7 @@ class Problems:
         self.tree = tree
         self.found: list[Problem] = []
 
-    def add(
+    def add(  # noqa: PLR0913  (a problem has that many parts)
         self,
         path: Path,
         message: str,
@@ -58,6 +58,7 @@ class Problems:
         *,
         severity: str = ERROR,
         at_key: bool = False,
+        missing: bool = False,
     ) -> None:
         """Note a problem with the value (or the key) at `path`."""
         self.found.append(
@@ -68,6 +69,7 @@ class Problems:
                 origin=self.tree.origin(path),
                 path=path,
                 at_key=at_key,
+                missing=missing,
             )
         )
 

@@ -1,0 +1,99 @@
+"""The front door: find the command, run it, and turn errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+from launcher.errors import EX_OK, EX_SOFTWARE, EX_USAGE, LauncherError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+# Command -> what it does, in the words of `vllmd --help`. Each is a module of this package with
+# a `main(argv, environ)`; only the one that is asked for is imported.
+COMMANDS = {
+    "run": "start the servers and supervise them (PID 1 of a container)",
+    "check": "report every problem of a configuration, without starting anything",
+    "plan": "show exactly what would be started, and where each value comes from",
+    "explain": "say what a key means, and in which versions of vLLM it exists",
+    "schema": "print the JSON Schema of the TOML file, for editors",
+    "demo-model": "write a tiny random-weight model to try things with",
+}
+INTERRUPTED = 130
+
+HELP = """\
+usage: vllmd COMMAND [options]
+
+One TOML file in, running and supervised vLLM servers out.
+
+commands:
+{commands}
+  -h, --help    show this help; 'vllmd COMMAND --help' shows a command's options
+  --version     show the version
+
+The configuration is the file named on the command line, else in AUTO_INFER_VLLM_CONFIG;
+the JSON object in AUTO_INFER_VLLM_OVERRIDES is merged over it.
+
+  vllmd check vllm.toml
+  vllmd run vllm.toml --set instance.demo.server.port=8001
+"""
+
+
+def main(argv: list[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
+    """Run a command line and return its exit code."""
+    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        return _dispatch(arguments, os.environ if environ is None else environ)
+    except LauncherError as error:
+        return _report(error)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (`vllmd plan | head`).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return EX_OK
+    except Exception:  # noqa: BLE001  (the outermost net: whatever gets here is our bug)
+        import traceback  # noqa: PLC0415
+
+        traceback.print_exc()
+        print(
+            "error: this is a bug in vllmd; please report it with the lines above", file=sys.stderr
+        )
+        return EX_SOFTWARE
+
+
+def _dispatch(arguments: list[str], environ: Mapping[str, str]) -> int:
+    name = arguments[0] if arguments else "--help"
+    if name in {"-h", "--help", "help"}:
+        width = max(map(len, COMMANDS)) + 2
+        lines = "".join(f"  {each:<{width}}{text}\n" for each, text in COMMANDS.items())
+        print(HELP.format(commands=lines), end="", file=sys.stdout if arguments else sys.stderr)
+        return EX_OK if arguments else EX_USAGE
+    if name in {"-V", "--version", "version"}:
+        from launcher import __version__  # noqa: PLC0415
+
+        print(f"vllmd {__version__}")
+        return EX_OK
+    if name not in COMMANDS:
+        _raise_unknown(name)
+    module = import_module(f"launcher.cli.{name.replace('-', '_')}")
+    command: Callable[[list[str], Mapping[str, str]], int] = module.main
+    return command(arguments[1:], environ)
+
+
+def _raise_unknown(name: str) -> None:
+    from launcher.config.suggest import render_hint  # noqa: PLC0415
+    from launcher.errors import UsageError  # noqa: PLC0415
+
+    raise UsageError(f"unknown command '{name}'", render_hint(name, COMMANDS))
+
+
+def _report(error: LauncherError) -> int:
+    # Imported for users who made a mistake only.
+    from launcher.output import print_error  # noqa: PLC0415
+
+    print_error(error)
+    return error.exit_code

@@ -1,0 +1,120 @@
+"""`vllmd run`: start the servers and supervise them."""
+
+from __future__ import annotations
+
+import os
+
+from launcher.cli.launch import make_plan
+from launcher.cli.sources import find_config, require_config
+from launcher.config.problems import code_of
+from launcher.errors import EX_OK, HostError, UsageError
+from launcher.process.child import restore_signals
+from launcher.process.orphans import adopt_orphans
+from launcher.process.spec import ProcessSpec
+from launcher.process.supervisor import Supervisor
+from launcher.record import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from launcher.server.plan import LaunchPlan
+
+MAIN = "main program"
+
+
+@record
+class RunArguments:
+    """The command line of `vllmd run`."""
+
+    config: str | None = None
+    assignments: tuple[str, ...] = ()
+    wait_ready: bool = False
+    command: tuple[str, ...] = ()
+
+
+def main(argv: list[str], environ: Mapping[str, str]) -> int:
+    """Run the configuration until everything has ended; return the container's exit code.
+
+    Raises:
+        LauncherError: nothing was started.
+    """
+    arguments = parse_arguments(argv)
+    if find_config(arguments.config, environ) is None and arguments.command:
+        _become(arguments.command, environ)
+    if not arguments.command:
+        require_config(arguments.config, environ)
+    plan = make_plan(arguments.config, arguments.assignments, environ)
+    if plan.problems:
+        # Most plans have none: what shows them is imported when it is needed.
+        from launcher.output import print_problems  # noqa: PLC0415
+
+        print_problems(plan.problems, plan.config.tree.documents)
+        if not plan.is_startable():
+            return code_of(plan.problems)
+    return _supervise(plan, arguments, environ)
+
+
+def parse_arguments(argv: list[str]) -> RunArguments:
+    """Parse the words after `vllmd run`. What follows the first `--` is the main program.
+
+    Raises:
+        UsageError: words that mean nothing.
+    """
+    cut = argv.index("--") if "--" in argv else len(argv)
+    own, command = argv[:cut], tuple(argv[cut + 1 :])
+    if len(own) <= 1 and not any(word.startswith("-") for word in own):
+        # What a container's ENTRYPOINT says. `argparse` takes half an interpreter start.
+        return RunArguments(config=own[0] if own else None, command=command)
+    from launcher.cli.arguments import parse_run  # noqa: PLC0415
+
+    options = parse_run(own)
+    if options.wait_ready and not command:
+        raise UsageError(
+            "--wait-ready needs a main program to hold back",
+            "write it behind '--', like: vllmd run --wait-ready -- CMD",
+        )
+    return RunArguments(
+        config=options.config,
+        assignments=tuple(options.assignments),
+        wait_ready=options.wait_ready,
+        command=command,
+    )
+
+
+def _supervise(plan: LaunchPlan, arguments: RunArguments, environ: Mapping[str, str]) -> int:
+    specs = plan.processes()
+    if arguments.command:
+        specs += (ProcessSpec(name=MAIN, argv=arguments.command, main=True),)
+    if not specs:
+        _say_nothing_to_do(plan)
+        return EX_OK
+    if plan.instances:
+        from launcher.process.ports import require_free_ports  # noqa: PLC0415
+
+        require_free_ports(plan.processes())
+    adopt_orphans()
+    return Supervisor(specs, environ, wait_ready=arguments.wait_ready).run()
+
+
+def _say_nothing_to_do(plan: LaunchPlan) -> None:
+    import sys  # noqa: PLC0415
+
+    reasons = "; ".join(f"'{name}': {reason}" for name, reason in plan.skipped)
+    print(f"vllmd: nothing to run ({reasons or 'no instance'})", file=sys.stderr)
+
+
+def _become(command: tuple[str, ...], environ: Mapping[str, str]) -> None:
+    """Execute the main program in our place: without a configuration there is nothing to do.
+
+    Raises:
+        HostError: the program cannot be executed.
+    """
+    restore_signals()
+    try:
+        os.execvpe(command[0], command, environ)  # noqa: S606  (no shell is the point)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise HostError(
+            f"cannot execute '{command[0]}': {reason}", "correct the command behind '--'"
+        ) from None

@@ -1,0 +1,131 @@
+"""A plan as text, as JSON, and as shell. Secrets are masked in all of them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+from launcher.config.report import Locator, describe, sort_problems
+from launcher.config.secrets import MASK
+from launcher.server.model import CONTROL_KEYS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from launcher.config.problems import Path
+    from launcher.process.spec import Variable
+    from launcher.server.plan import InstancePlan, LaunchPlan
+
+COLUMN = 60  # where the origins of a text plan begin
+
+
+def render_json_plan(plan: LaunchPlan, cwd: str) -> str:
+    """Render the plan as one JSON object (its form is documented in docs/)."""
+    documents = plan.config.tree.documents
+    locator = Locator(documents)
+    problems = sort_problems(plan.problems, locator)
+    shown = {
+        "version": plan.vllm_version,
+        "instances": [_describe(each, plan, locator, cwd) for each in plan.instances],
+        "skipped": [{"name": name, "reason": reason} for name, reason in plan.skipped],
+        "problems": [describe(problem, spot) for problem, spot in problems],
+    }
+    return json.dumps(shown, indent=2, ensure_ascii=False)
+
+
+def _describe(
+    each: InstancePlan, plan: LaunchPlan, locator: Locator, cwd: str
+) -> dict[str, object]:
+    process = each.process
+    return {
+        "name": process.name,
+        "argv": list(process.argv),
+        "env": {variable.name: _shown(variable) for variable in process.env},
+        "log_file": process.log.path if process.log else None,
+        "background": not process.foreground,
+        "gpu_ids": each.gpu_ids(),
+        "host": each.address.host,
+        "port": None if each.address.socket_path else each.address.port,
+        "cwd": process.cwd or cwd,
+        "origins": _origins(each, plan, locator),
+    }
+
+
+def _origins(each: InstancePlan, plan: LaunchPlan, locator: Locator) -> dict[str, str]:
+    """Say where each value comes from: `vllm.toml:14:1`, a variable, an argument, `default`."""
+    instance, tree = each.instance, plan.config.tree
+    paths: dict[str, Path] = {
+        f"control.{key.name}": instance.control_path(key.name) for key in CONTROL_KEYS
+    }
+    origins = {
+        name: locator.where(tree.origin(path), path)
+        if name[8:] in instance.control_paths
+        else "default"
+        for name, path in paths.items()
+    }
+    settings: dict[str, Path] = {}
+    for option in instance.options:
+        where = _where(option.path, option.preset, plan, locator)
+        origins[f"server.{option.name}"] = where
+    if instance.extra_args:
+        settings["server.extra_args"] = instance.extra_args_path
+    shared = plan.config.master.env
+    settings |= {f"env.{setting.name}": setting.path for setting in (*shared, *instance.env)}
+    return origins | {
+        name: locator.where(tree.origin(path), path) for name, path in settings.items()
+    }
+
+
+def _where(path: Path, preset: str, plan: LaunchPlan, locator: Locator) -> str:
+    where = locator.where(plan.config.tree.origin(path), path)
+    return f"preset {preset} ({where})" if preset else where
+
+
+def render_text_plan(plan: LaunchPlan) -> str:
+    """Render the plan for a person: each flag with the place that its value comes from."""
+    locator = Locator(plan.config.tree.documents)
+    version = f"vLLM {plan.vllm_version}" if plan.vllm_version else "vLLM of unknown version"
+    parts = [f"{version}\n"]
+    parts += [_text_instance(each, plan, locator) for each in plan.instances]
+    parts += [f"{name}: skipped, {reason}\n" for name, reason in plan.skipped]
+    return "\n".join(parts)
+
+
+def _text_instance(each: InstancePlan, plan: LaunchPlan, locator: Locator) -> str:
+    process, tree = each.process, plan.config.tree
+    kind = "foreground" if process.foreground else "background"
+    lines = [f"{process.name}: {each.address.shown()}, GPUs {each.gpu_ids()}, {kind}"]
+    if process.log:
+        lines.append(f"  log   {process.log.path}")
+    if process.after:
+        lines.append(f"  after {', '.join(process.after)} (they share a GPU)")
+    lines += [f"  env   {variable.name}={_shown(variable)}" for variable in process.env]
+    lines.append(f"  {shlex.join(each.command)}")
+    for flag in each.flags:
+        where = _where(flag.path, flag.preset, plan, locator)
+        words = shlex.join(flag.tokens) if flag.tokens else f"({flag.path[-1]} = false: no flag)"
+        lines.append(f"    {words:<{COLUMN}} {where}")
+    if each.instance.extra_args:
+        path = each.instance.extra_args_path
+        where = locator.where(tree.origin(path), path)
+        lines.append(f"    {shlex.join(each.instance.extra_args):<{COLUMN}} {where}")
+    return "\n".join(lines) + "\n"
+
+
+def render_shell_plan(plan: LaunchPlan) -> str:
+    """Render the plan as commands for a POSIX shell, one for each instance."""
+    return "\n".join(_shell_instance(each) for each in plan.instances)
+
+
+def _shell_instance(each: InstancePlan) -> str:
+    process = each.process
+    unset = [f"-u {name}" for name in process.unset]
+    words = [f"{variable.name}={shlex.quote(_shown(variable))}" for variable in process.env]
+    groups = [shlex.join(flag.tokens) for flag in each.flags if flag.tokens]
+    extra = [shlex.join(each.instance.extra_args)] if each.instance.extra_args else []
+    log = [f">> {shlex.quote(process.log.path)} 2>&1"] if process.log else []
+    parts = ["env", *unset, *words, shlex.join(each.command), *groups, *extra, *log]
+    return f"# {process.name}\n" + " \\\n  ".join(parts) + "\n"
+
+
+def _shown(variable: Variable) -> str:
+    return MASK if variable.secret else variable.value

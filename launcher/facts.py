@@ -1,0 +1,184 @@
+"""Look at this machine: answer the questions of `launcher.server.facts`. Nothing is changed."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from launcher.process.orphans import can_adopt_orphans
+from launcher.server.catalogue.data import load_catalogue, load_environment
+from launcher.server.catalogue.installed import find_installed
+from launcher.server.facts import Facts, PixiFacts, PythonFacts, is_vllm_module
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from launcher.server.facts import Questions
+
+INTERPRETERS = ("python3", "python")
+MANIFESTS = ("pixi.toml", "pyproject.toml")
+DEVICES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+SECRET_LIMIT = 64 * 1024  # bytes; what is larger is no token
+
+
+def gather(
+    asked: Questions, environ: Mapping[str, str], own_python: str, vllm_version: str = ""
+) -> Facts:
+    """Answer the questions. `own_python` is the interpreter that runs this launcher.
+
+    `vllm_version`, if given, is taken for the installed one.
+    """
+    secrets, secret_faults = _secrets(asked.secret_files)
+    python = _python(asked, environ, own_python)
+    pixi = _pixi(asked, environ) if asked.pixi_project_dir else None
+    found = pixi.vllm_version if pixi else python.vllm_version
+    is_vllm = is_vllm_module(asked.module)
+    return Facts(
+        module=asked.module,
+        environ=environ,
+        python=python,
+        pixi=pixi,
+        vllm_version=vllm_version or found,
+        adopts_orphans=can_adopt_orphans(),
+        catalogue=load_catalogue(vllm_version or found or "") if is_vllm else None,
+        environment_names=load_environment() if is_vllm and asked.names_variables else "",
+        accelerators=any(os.path.exists(path) for path in DEVICES),
+        missing_models=_faults(asked.model_dirs, model_fault),
+        log_faults=_faults(asked.log_files, log_fault),
+        secrets=secrets,
+        secret_faults=secret_faults,
+    )
+
+
+def find_default_version(environ: Mapping[str, str], own_python: str) -> str:
+    """Return the version of the vLLM that an empty configuration would run; empty for none."""
+    for path in dict.fromkeys((*_on_path(INTERPRETERS, environ), own_python)):
+        version = _vllm_version(path, environ)
+        if version is not None:
+            return version
+    return ""
+
+
+def find_program(name: str, environ: Mapping[str, str]) -> str | None:
+    """Find a program as the shell does; a name with a slash is a path."""
+    if "/" in name:
+        return os.path.abspath(name) if _is_program(name) else None
+    return next(iter(_on_path((name,), environ)), None)
+
+
+def model_fault(path: str) -> str | None:
+    """Say why a path cannot be a local model, or None if it can."""
+    if path.startswith("~"):
+        return "begins with '~', which vLLM does not expand"
+    if not os.path.exists(path):
+        return "does not exist"
+    if not os.access(path, os.R_OK):
+        return "cannot be read by this user"
+    return None
+
+
+def log_fault(path: str) -> str | None:
+    """Say why a path cannot be a log, or None if it can.
+
+    A link or another user's file would let somebody else choose what we write to.
+    """
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return _folder_fault(os.path.dirname(path))
+    except NotADirectoryError:
+        return "is inside something that is not a folder"
+    except OSError as error:
+        return f"cannot be looked at: {(error.strerror or str(error)).lower()}"
+    return _file_fault(path, status)
+
+
+def _file_fault(path: str, status: os.stat_result) -> str | None:
+    if stat.S_ISLNK(status.st_mode):
+        return "is a symbolic link"
+    if not stat.S_ISREG(status.st_mode):
+        return "is a folder" if stat.S_ISDIR(status.st_mode) else "is not a regular file"
+    if status.st_uid != os.geteuid():
+        return f"belongs to another user (uid {status.st_uid})"
+    return None if os.access(path, os.W_OK) else "cannot be written by this user"
+
+
+def _folder_fault(folder: str) -> str | None:
+    """Say why a folder cannot be written, or made where it is missing."""
+    here = folder
+    while not os.path.lexists(here):
+        here = os.path.dirname(here)
+    if not os.path.isdir(here):
+        return f"cannot be made: '{here}' is not a folder"
+    if not os.access(here, os.W_OK | os.X_OK):
+        return f"cannot be made: '{here}' cannot be written by this user"
+    return None
+
+
+def _python(asked: Questions, environ: Mapping[str, str], own_python: str) -> PythonFacts:
+    if asked.pixi_project_dir:
+        return PythonFacts(path=None)
+    if asked.python is not None:
+        path = find_program(asked.python, environ)
+        return PythonFacts(path=path, vllm_version=_vllm_version(path, environ) if path else None)
+    candidates = dict.fromkeys(_on_path(INTERPRETERS, environ))
+    candidates.setdefault(own_python)
+    if not is_vllm_module(asked.module):
+        # Nobody can tell who has it; the shell's choice is what the user would have typed.
+        return PythonFacts(path=next(iter(candidates)))
+    for path in candidates:
+        version = _vllm_version(path, environ)
+        if version is not None:
+            return PythonFacts(path=path, vllm_version=version)
+    return PythonFacts(path=None, looked_at=tuple(candidates))
+
+
+def _vllm_version(python: str, environ: Mapping[str, str]) -> str | None:
+    installed = find_installed(python, environ)
+    return installed.version if installed else None
+
+
+def _pixi(asked: Questions, environ: Mapping[str, str]) -> PixiFacts:
+    directory = asked.pixi_project_dir or ""
+    python = f"{directory.rstrip('/')}/.pixi/envs/{asked.pixi_environment}/bin/python"
+    return PixiFacts(
+        program=find_program("pixi", environ),
+        python=python,
+        has_python=_is_program(python),
+        has_manifest=any(os.path.isfile(os.path.join(directory, name)) for name in MANIFESTS),
+        vllm_version=_vllm_version(python, environ),
+    )
+
+
+def _secrets(paths: tuple[str, ...]) -> tuple[dict[str, str], dict[str, str]]:
+    secrets, faults = {}, {}
+    for path in paths:
+        try:
+            with open(path, encoding="utf-8") as file:
+                secrets[path] = file.read(SECRET_LIMIT).rstrip("\r\n")
+        except UnicodeDecodeError:
+            faults[path] = "is not text"
+        except OSError as error:
+            faults[path] = f"cannot be read: {(error.strerror or str(error)).lower()}"
+        else:
+            if not secrets[path]:
+                faults[path] = "is empty"
+    return secrets, faults
+
+
+def _faults(paths: tuple[str, ...], fault: Callable[[str], str | None]) -> dict[str, str]:
+    found = {path: fault(path) for path in dict.fromkeys(paths)}
+    return {path: reason for path, reason in found.items() if reason is not None}
+
+
+def _on_path(names: tuple[str, ...], environ: Mapping[str, str]) -> list[str]:
+    # An empty entry means the current folder to a shell; a launcher takes no program from there.
+    folders = [folder for folder in environ.get("PATH", os.defpath).split(":") if folder]
+    folders = [folder for folder in folders if folder.startswith("/")]
+    paths = [os.path.join(folder, name) for folder in folders for name in names]
+    return [path for path in paths if _is_program(path)]
+
+
+def _is_program(path: str) -> bool:
+    return os.path.isfile(path) and os.access(path, os.X_OK)

@@ -1,0 +1,48 @@
+"""Errors and problems on standard error, as a person wants them."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from launcher.config.report import Locator, render_count, render_text, sort_problems
+from launcher.errors import ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import TextIO
+
+    from launcher.config.document import Document
+    from launcher.config.problems import Problem
+    from launcher.errors import LauncherError
+
+
+def wants_colour(stream: TextIO) -> bool:
+    """Tell whether to colour: on a terminal, unless NO_COLOR is set (no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR")
+
+
+def print_problems(
+    problems: Iterable[Problem], documents: Iterable[Document], stream: TextIO | None = None
+) -> None:
+    """Print problems in the order of their places, then how many there are."""
+    stream = stream or sys.stderr
+    pairs = sort_problems(problems, Locator(documents))
+    colour = wants_colour(stream)
+    for problem, spot in pairs:
+        print(render_text(problem, spot, colour=colour), file=stream)
+    count = render_count(problem for problem, _ in pairs)
+    if count:
+        print(count, file=stream)
+
+
+def print_error(error: LauncherError) -> None:
+    """Print an error and its hint; all problems of a `ConfigError`."""
+    if isinstance(error, ConfigError):
+        print_problems(error.problems, error.documents)
+        return
+    red, end = ("\x1b[31;1m", "\x1b[0m") if wants_colour(sys.stderr) else ("", "")
+    print(f"{red}error{end}: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"hint: {error.hint}", file=sys.stderr)

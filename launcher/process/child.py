@@ -1,0 +1,151 @@
+"""Start, signal and reap processes. The only module that forks.
+
+`os.fork` rather than `subprocess`: PID 1 has one thread, every child is reaped in one place (so
+no exit code can be lost to a second reaper), and importing `subprocess` costs half an interpreter
+start.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from launcher.errors import StartError
+from launcher.process.spec import exit_status
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import NoReturn
+
+    from launcher.process.spec import ExitStatus, ProcessSpec
+
+# What Python ignores for itself and a program expects to find at its default (signal(7)).
+RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)
+
+
+def child_environment(spec: ProcessSpec, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the whole environment of a process."""
+    kept = {name: value for name, value in environ.items() if name not in spec.unset}
+    return {**kept, **{variable.name: variable.value for variable in spec.env}}
+
+
+def start(spec: ProcessSpec, environ: Mapping[str, str], output: int | None) -> int:
+    """Start a process and return its pid.
+
+    With `output`, a descriptor, the process leads a session of its own, reads nothing and writes
+    there. Without, it gets our standard streams, in a process group of its own.
+
+    Raises:
+        StartError: the program could not be executed.
+    """
+    environment = child_environment(spec, environ)
+    told, tell = os.pipe()  # closed by a successful exec, carries the reason of a failed one
+    pid = os.fork()
+    if pid == 0:
+        _become(spec, environment, output, tell)
+    os.close(tell)
+    with os.fdopen(told, "rb") as report:
+        reason = report.read().decode()
+    if reason:
+        os.waitpid(pid, 0)
+        raise StartError(reason, "correct the path of the program")
+    if output is None:
+        _give_terminal(pid)
+    return pid
+
+
+def _become(
+    spec: ProcessSpec, environment: dict[str, str], output: int | None, tell: int
+) -> NoReturn:
+    """Turn the forked copy of us into the program. Never returns into the launcher's code."""
+    try:
+        signal.set_wakeup_fd(-1)  # the pipe behind it is still our parent's
+        restore_signals()
+        if output is None:
+            os.setpgid(0, 0)
+        else:
+            os.setsid()
+            nothing = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(nothing, 0)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+        if spec.cwd is not None:
+            os.chdir(spec.cwd)
+        os.execvpe(spec.argv[0], spec.argv, environment)  # noqa: S606  (no shell is the point)
+    except OSError as error:
+        reason = f"'{spec.argv[0]}': {(error.strerror or str(error)).lower()}"
+        os.write(tell, reason.encode())
+    finally:
+        os._exit(127)
+
+
+def restore_signals() -> None:
+    """Give signals that Python ignores for itself their default again, before an exec."""
+    for number in RESTORED:
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _give_terminal(pid: int) -> None:
+    """Make a process group the terminal's, so that an interactive program can read from it."""
+    try:
+        os.setpgid(pid, pid)  # whoever comes first, the child or we
+        if os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp():
+            signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+            os.tcsetpgrp(0, pid)
+    except OSError:
+        # The child has already executed (EACCES) or ended (ESRCH): it has done this itself.
+        return
+
+
+def send(pid: int, number: signal.Signals) -> None:
+    """Send a signal to one process; one that has ended needs none."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def send_group(pid: int, number: signal.Signals) -> None:
+    """Send a signal to the whole process group that a process leads or led."""
+    if pid <= 1:
+        raise ValueError(f"no group of ours is led by pid {pid}")  # 0 would be our own group
+    try:
+        os.killpg(pid, number)
+    except (ProcessLookupError, PermissionError):
+        # Nobody is left, or only processes that have taken another user's rights.
+        return
+
+
+def has_group(pid: int) -> bool:
+    """Tell whether any process is left of the group that a process leads or led."""
+    try:
+        os.killpg(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def reap() -> list[tuple[int, ExitStatus]]:
+    """Collect every child that has ended, strangers included, and say how."""
+    ended: list[tuple[int, ExitStatus]] = []
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return ended
+        if pid == 0:
+            return ended
+        ended.append((pid, exit_status(status)))
+
+
+def children() -> list[int]:
+    """Return the pids of all our children, adopted ones too (proc(5), `children`)."""
+    me = os.getpid()
+    try:
+        with open(f"/proc/{me}/task/{me}/children", encoding="ascii") as file:
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return []  # a kernel without CONFIG_PROC_CHILDREN

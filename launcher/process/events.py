@@ -1,0 +1,114 @@
+"""What can happen to a fleet, and what can be done about it. Values only."""
+
+from __future__ import annotations
+
+from launcher.record import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from launcher.process.spec import ExitStatus, ProcessSpec
+
+# Events: what happened.
+
+
+@record
+class Begun:
+    """The supervisor is ready to start processes."""
+
+
+@record
+class Spawned:
+    """A process runs."""
+
+    name: str
+    pid: int
+
+
+@record
+class SpawnFailed:
+    """A process could not be started."""
+
+    name: str
+    reason: str
+
+
+@record
+class Healthy:
+    """A member answered its probe."""
+
+    name: str
+
+
+@record
+class Ended:
+    """A member's first process was reaped; `left` tells whether others of its group remain."""
+
+    name: str
+    status: ExitStatus
+    left: bool = False
+
+
+@record
+class Gone:
+    """Nothing is left of a member's group."""
+
+    name: str
+
+
+@record
+class StopAsked:
+    """SIGTERM, SIGINT or their like arrived; asked twice means now."""
+
+
+@record
+class TimePassed:
+    """A deadline may have passed."""
+
+
+# Actions: what to do.
+
+
+@record
+class Start:
+    """Start a member's process."""
+
+    spec: ProcessSpec
+
+
+@record
+class Terminate:
+    """Ask a member to stop: SIGTERM to its first process."""
+
+    name: str
+
+
+@record
+class Kill:
+    """End a member: SIGKILL to its whole process group."""
+
+    name: str
+
+
+@record
+class Say:
+    """Tell the user."""
+
+    name: str
+    text: str
+    bad: bool = False  # show the last lines of its log as well
+
+
+@record
+class Finish:
+    """Everything has ended: leave with this exit code."""
+
+    code: int
+
+
+if TYPE_CHECKING:
+    Event: TypeAlias = (
+        Begun | Spawned | SpawnFailed | Healthy | Ended | Gone | StopAsked | TimePassed
+    )
+    Action: TypeAlias = Start | Terminate | Kill | Say | Finish

@@ -1,0 +1,81 @@
+"""A log file with rotation by size. A full disk pauses it; it never stops the server."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from launcher.errors import StartError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from launcher.process.spec import LogSpec
+
+# Prompts and answers may be in a log: it is not for everybody.
+FILE_MODE = 0o640
+FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+class LogFile:
+    """Appends to the file that a `LogSpec` names."""
+
+    def __init__(self, spec: LogSpec) -> None:
+        """Open the file, making its folders.
+
+        Raises:
+            StartError: the path is a link, not a regular file, another user's, or not writable.
+        """
+        self.spec = spec
+        self.lost = 0  # bytes that a full disk did not take
+        try:
+            os.makedirs(os.path.dirname(spec.path), exist_ok=True)
+            self._open()
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise StartError(f"the log '{spec.path}' cannot be opened: {reason}") from None
+
+    def write(self, data: bytes) -> bool:
+        """Append whole lines; tell whether the disk took them."""
+        if self.spec.max_bytes and self._size and self._size + len(data) > self.spec.max_bytes:
+            self._rotate()
+        view = memoryview(data)
+        try:
+            while view:
+                written = os.write(self._descriptor, view)
+                self._size += written
+                view = view[written:]
+        except OSError:
+            self.lost += len(view)
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+    def _open(self) -> None:
+        descriptor = os.open(self.spec.path, FLAGS, FILE_MODE)
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+            os.close(descriptor)
+            raise OSError(0, "not a regular file of this user")
+        self._descriptor = descriptor
+        self._size = status.st_size
+
+    def _rotate(self) -> None:
+        """Shift `log` -> `log.1` -> `log.2`, the oldest falling off; keep writing if that fails."""
+        path, keep = self.spec.path, self.spec.keep
+        try:
+            for number in range(keep, 0, -1):
+                source = path if number == 1 else f"{path}.{number - 1}"
+                if os.path.lexists(source):
+                    os.replace(source, f"{path}.{number}")
+            if keep == 0:
+                os.truncate(self._descriptor, 0)
+                self._size = 0
+                return
+            former = self._descriptor
+            self._open()
+            os.close(former)
+        except OSError:
+            self._size = 0  # try again when as much has been written once more

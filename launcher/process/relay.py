@@ -1,0 +1,73 @@
+"""The output of one process: from its pipe to its log, to stdout, and into a short memory."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from launcher.process.console import Console
+    from launcher.process.logfile import LogFile
+
+CHUNK = 65536
+REMEMBERED = 8192  # bytes of output kept to show when the process fails
+LONGEST_LINE = 65536  # a longer one is passed on in parts
+
+
+class Relay:
+    """Reads a process's output when there is some. Whole lines only go to the log and stdout."""
+
+    def __init__(self, descriptor: int, log: LogFile, console: Console | None, prefix: str) -> None:
+        os.set_blocking(descriptor, False)
+        self.descriptor = descriptor
+        self._log = log
+        self._console = console
+        self._prefix = prefix.encode()
+        self._partial = b""
+        self._recent = b""
+        self.log_is_full = False
+        self.finished = False  # every writer has closed the pipe
+
+    def read(self) -> bool:
+        """Pass on a piece of what is there; tell whether there was anything."""
+        try:
+            chunk = os.read(self.descriptor, CHUNK)
+        except BlockingIOError:
+            return False
+        if not chunk:
+            self._pass_on(self._partial)
+            self._partial = b""
+            self.finished = True
+            return False
+        data = self._partial + chunk
+        end = data.rfind(b"\n") + 1
+        if end == 0 and len(data) >= LONGEST_LINE:
+            end = len(data)
+        self._partial = data[end:]
+        self._pass_on(data[:end])
+        return True
+
+    def drain(self) -> None:
+        """Pass on all that is there now."""
+        while not self.finished and self.read():
+            pass
+
+    def last_lines(self, count: int) -> list[str]:
+        """Return the last lines of the output."""
+        text = (self._recent + self._partial).decode("utf-8", "replace")
+        return [line for line in text.splitlines() if line.strip()][-count:]
+
+    def close(self) -> None:
+        """Close the pipe and the log."""
+        self._pass_on(self._partial)
+        os.close(self.descriptor)
+        self._log.close()
+
+    def _pass_on(self, data: bytes) -> None:
+        if not data:
+            return
+        self.log_is_full = not self._log.write(data)
+        self._recent = (self._recent + data)[-REMEMBERED:]
+        if self._console is not None:
+            lines = data.splitlines(keepends=True)
+            self._console.write(b"".join(self._prefix + line for line in lines))

@@ -1,0 +1,113 @@
+"""What to run, how to stop it, and how it ended. Values only: the request, apart from the doing."""
+
+from __future__ import annotations
+
+import signal
+
+from launcher.record import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+FORCED = 128 + signal.SIGKILL  # the code that a shell and Docker show for a killed process
+
+
+@record
+class Variable:
+    """An environment variable that we set for a process."""
+
+    name: str
+    value: str
+    secret: bool = False
+
+    def __repr__(self) -> str:
+        """Show no value: it may be a secret."""
+        return f"Variable({self.name})"
+
+
+@record
+class LogSpec:
+    """Where output goes: rotated at `max_bytes` (0: never), with `keep` old files kept."""
+
+    path: str
+    max_bytes: int
+    keep: int
+
+
+@record
+class Probe:
+    """How to ask a server whether it is healthy: `GET path` over TCP, or over a UNIX socket."""
+
+    host: str
+    port: int
+    path: str = "/health"
+    tls: bool = False
+    socket_path: str = ""
+
+    def address(self) -> str:
+        """Return the address as a person writes it."""
+        if self.socket_path:
+            return f"unix:{self.socket_path}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
+
+
+@record
+class ProcessSpec:
+    """One process to run and supervise. Durations are in seconds."""
+
+    name: str
+    argv: tuple[str, ...]
+    env: tuple[Variable, ...] = ()  # over the inherited environment
+    unset: tuple[str, ...] = ()  # inherited variables that the process does not get
+    cwd: str | None = None
+    log: LogSpec | None = None  # None: the process has our own standard streams
+    foreground: bool = False  # when it ends, everything ends, with its exit code
+    main: bool = False  # the container's CMD: starts after the instances, asked to stop first
+    probe: Probe | None = None  # None: ready as soon as it runs
+    after: tuple[str, ...] = ()  # start when each of these is ready, or has ended
+    startup_timeout_s: float = 1800.0
+    stop_timeout_s: float = 30.0
+    try_it: str = ""  # a command that the user can paste once the process is ready
+
+
+@record
+class Exited:
+    """The process ended by itself, with this code."""
+
+    code: int
+
+
+@record
+class Killed:
+    """The process was ended by this signal."""
+
+    signal: int
+
+
+if TYPE_CHECKING:
+    ExitStatus: TypeAlias = Exited | Killed
+
+
+def exit_status(wait_status: int) -> ExitStatus:
+    """Read the status word of waitpid(2)."""
+    if wait_status & 0x7F:
+        return Killed(signal=wait_status & 0x7F)
+    return Exited(code=wait_status >> 8 & 0xFF)
+
+
+def exit_code(status: ExitStatus) -> int:
+    """Return the code a shell would show: the process's own, or 128 + signal."""
+    return status.code if isinstance(status, Exited) else 128 + status.signal
+
+
+def describe_status(status: ExitStatus) -> str:
+    """Say how a process ended: `exit code 3`, `killed by SIGKILL`."""
+    if isinstance(status, Exited):
+        return f"exit code {status.code}"
+    try:
+        name = signal.Signals(status.signal).name
+    except ValueError:  # real-time signals have no name
+        name = f"signal {status.signal}"
+    return f"killed by {name}"

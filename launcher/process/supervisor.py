@@ -1,0 +1,267 @@
+"""The loop of PID 1: wait for something to happen, let `step` decide, do it.
+
+It sleeps in one poll(2) on the signal pipe, the outputs of the processes, the health requests and
+the console, until the nearest deadline. Idle, it does not wake up at all.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+
+from launcher.errors import StartError
+from launcher.process import child
+from launcher.process.console import Console
+from launcher.process.events import (
+    Begun,
+    Ended,
+    Finish,
+    Gone,
+    Healthy,
+    Kill,
+    Say,
+    Spawned,
+    SpawnFailed,
+    Start,
+    StopAsked,
+    Terminate,
+    TimePassed,
+)
+from launcher.process.fleet import Fleet, Member, State
+from launcher.process.logfile import LogFile
+from launcher.process.machine import step
+from launcher.process.relay import Relay
+from launcher.process.signals import STOPPING, SignalPipe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from launcher.process.events import Action, Event
+    from launcher.process.probe import HealthCheck
+    from launcher.process.spec import ExitStatus, ProcessSpec
+
+LAST_LINES = 12  # shown of a process that failed
+STRAGGLER_S = 2.0  # how long killed strangers may take to be reaped at the end
+
+
+class Supervisor:
+    """Runs a fleet of processes to its end."""
+
+    def __init__(
+        self,
+        specs: tuple[ProcessSpec, ...],
+        environ: Mapping[str, str],
+        *,
+        wait_ready: bool = False,
+    ) -> None:
+        """Open every log, before anything is started.
+
+        Raises:
+            StartError: a log cannot be opened.
+        """
+        self._environ = environ
+        self._fleet = Fleet(
+            members=tuple(Member(spec=spec) for spec in specs), wait_ready=wait_ready
+        )
+        self._logs = {spec.name: LogFile(spec.log) for spec in specs if spec.log is not None}
+        self._out = Console(1)
+        self._err = Console(2)
+        self._relays: dict[str, Relay] = {}
+        self._checks: dict[str, HealthCheck] = {}
+        self._pids: dict[int, str] = {}
+        self._paused: set[str] = set()  # whose log a full disk has paused
+        self._events: list[Event] = []
+        self._code: int | None = None
+
+    def run(self) -> int:
+        """Start everything, supervise it, and return the exit code once all has ended."""
+        self._signals = SignalPipe()
+        try:
+            self._happened(Begun())
+            while self._code is None:
+                self._wait()
+            self._kill_strangers()
+        finally:
+            self._signals.close()
+        for relay in self._relays.values():
+            relay.drain()
+            relay.close()
+        self._out.flush()
+        self._err.flush()
+        return self._code
+
+    # From events to actions.
+
+    def _happened(self, event: Event) -> None:
+        """Let an event be decided upon; what it causes comes next, in order."""
+        self._events.append(event)
+        while self._events:
+            self._fleet, actions = step(self._fleet, self._events.pop(0), time.monotonic())
+            for action in actions:
+                self._perform(action)
+
+    def _perform(self, action: Action) -> None:
+        if isinstance(action, Start):
+            self._start(action.spec)
+        elif isinstance(action, Terminate):
+            child.send(self._fleet.member(action.name).pid, signal.SIGTERM)
+        elif isinstance(action, Kill):
+            child.send_group(self._fleet.member(action.name).pid, signal.SIGKILL)
+        elif isinstance(action, Say):
+            self._say(action)
+        elif isinstance(action, Finish):
+            self._code = action.code
+
+    def _start(self, spec: ProcessSpec) -> None:
+        log = self._logs.get(spec.name)
+        output: int | None = None
+        if log is not None:
+            reader, output = os.pipe()
+            console = self._out if spec.foreground else None
+            self._relays[spec.name] = Relay(reader, log, console, f"[{spec.name}] ")
+        try:
+            pid = child.start(spec, self._environ, output)
+        except StartError as error:
+            self._events.append(SpawnFailed(name=spec.name, reason=error.message))
+            return
+        finally:
+            if output is not None:
+                os.close(output)
+        self._pids[pid] = spec.name
+        self._events.append(Spawned(name=spec.name, pid=pid))
+        if spec.probe is not None:
+            # `socket` takes a third of an interpreter start to import: after the first exec.
+            from launcher.process.probe import HealthCheck  # noqa: PLC0415
+
+            self._checks[spec.name] = HealthCheck(spec.probe, time.monotonic())
+
+    # Waiting.
+
+    def _wait(self) -> None:
+        """Sleep until something happens, and handle it."""
+        poll = select.poll()
+        poll.register(self._signals.descriptor, select.POLLIN)
+        open_relays = [name for name, relay in self._relays.items() if not relay.finished]
+        names = {self._relays[name].descriptor: name for name in open_relays}
+        for descriptor in names:
+            poll.register(descriptor, select.POLLIN)
+        for check in self._checks.values():
+            if check.descriptor is not None:
+                poll.register(check.descriptor, check.events)
+        for console in (self._out, self._err):
+            if console.is_behind:
+                poll.register(console.descriptor, select.POLLOUT)
+        ready = dict(poll.poll(self._patience()))
+        for descriptor in ready.keys() & names.keys():
+            self._read(names[descriptor])
+        for console in (self._out, self._err):
+            console.flush()
+        if self._signals.descriptor in ready:
+            self._handle_signals()
+        self._tend_checks(ready)
+        deadline = self._fleet.deadline()
+        if deadline is not None and deadline <= time.monotonic():
+            self._happened(TimePassed())
+
+    def _patience(self) -> int | None:
+        """Return the milliseconds until the nearest deadline, rounded up; None without one."""
+        deadline = self._fleet.deadline()
+        times = [check.due for check in self._checks.values()]
+        if deadline is not None:
+            times.append(deadline)
+        if not times:
+            return None
+        return max(0, int((min(times) - time.monotonic()) * 1000) + 1)
+
+    def _handle_signals(self) -> None:
+        for number in self._signals.read():
+            if number == signal.SIGCHLD:
+                continue
+            if number in STOPPING:
+                name = signal.Signals(number).name
+                self._print(f"got {name}: stopping" + (" now" if self._fleet.stopping else ""))
+                self._happened(StopAsked())
+            else:
+                self._forward(signal.Signals(number))
+        for pid, status in child.reap():
+            if pid in self._pids:  # else a stranger, adopted because we are its reaper
+                self._note_end(pid, self._pids.pop(pid), status)
+        for member in self._fleet.members:
+            # The orphans of a member are our children: when the last is reaped, we are here.
+            leader_ended = member.status is not None and member.state.is_running()
+            if leader_ended and not child.has_group(member.pid):
+                self._happened(Gone(name=member.spec.name))
+
+    def _note_end(self, pid: int, name: str, status: ExitStatus) -> None:
+        relay = self._relays.get(name)
+        if relay is not None:
+            relay.drain()  # its last words, before its end is told
+        self._happened(Ended(name=name, status=status, left=child.has_group(pid)))
+
+    def _forward(self, number: signal.Signals) -> None:
+        """Pass a signal on to the main program, as any init does."""
+        for member in self._fleet.members:
+            if member.spec.main and member.state.is_running():
+                child.send(member.pid, number)
+
+    def _tend_checks(self, ready: dict[int, int]) -> None:
+        now = time.monotonic()
+        for name, check in list(self._checks.items()):
+            if check.due <= now or (check.descriptor is not None and check.descriptor in ready):
+                check.tend(now)
+            if self._fleet.member(name).state is not State.STARTING:
+                check.close()
+                del self._checks[name]
+            elif check.healthy:
+                check.close()
+                del self._checks[name]
+                self._happened(Healthy(name=name))
+
+    # Output.
+
+    def _read(self, name: str) -> None:
+        relay = self._relays[name]
+        relay.read()
+        check = self._checks.get(name)
+        if check is not None:
+            check.hurry(time.monotonic())
+        self._note_full_disk(name, full=relay.log_is_full)
+
+    def _note_full_disk(self, name: str, *, full: bool) -> None:
+        if full and name not in self._paused:
+            self._paused.add(name)
+            self._print(f"{name}: the log cannot be written (disk full?): output is being lost")
+        elif not full and name in self._paused:
+            self._paused.discard(name)
+            self._print(f"{name}: the log can be written again")
+
+    def _say(self, action: Say) -> None:
+        self._print(f"{action.name}: {action.text}")
+        relay = self._relays.get(action.name)
+        spec = self._fleet.member(action.name).spec
+        if action.bad and relay is not None:
+            if not spec.foreground:  # else its output is on our stdout already
+                for line in relay.last_lines(LAST_LINES):
+                    self._err.write(f"    | {line}\n".encode())
+            log = spec.log
+            if log is not None:
+                self._print(f"{action.name}: the whole log is in {log.path}")
+
+    def _print(self, text: str) -> None:
+        self._err.write(f"{time.strftime('%H:%M:%S')} vllmd: {text}\n".encode())
+
+    def _kill_strangers(self) -> None:
+        """Kill whatever our processes left anywhere: as their reaper we have adopted it."""
+        until = time.monotonic() + STRAGGLER_S
+        while time.monotonic() < until:
+            child.reap()
+            left = child.children()
+            if not left:
+                return
+            for pid in left:
+                child.send(pid, signal.SIGKILL)
+            select.select([self._signals.descriptor], [], [], 0.05)
+            self._signals.read()

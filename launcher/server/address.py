@@ -1,0 +1,88 @@
+"""Where a server will listen, as vLLM will understand its options."""
+
+from __future__ import annotations
+
+from launcher.process.spec import Probe
+from launcher.record import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from launcher.config.problems import TomlValue
+    from launcher.server.model import Instance
+
+# vllm/entrypoints/launchers/cli_args.py: host None means every interface, port 8000.
+DEFAULT_PORT = 8000
+MAX_PORT = 65535
+EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104  (what the user's file may say, not what we bind)
+
+
+@record
+class Address:
+    """Host (None: every interface) and port; or the path of a UNIX socket, which replaces both."""
+
+    host: str | None
+    port: int
+    socket_path: str = ""
+    tls: bool = False
+
+    def clashes(self, other: Address) -> bool:
+        """Tell whether two servers cannot both listen."""
+        if self.socket_path or other.socket_path:
+            return self.socket_path == other.socket_path
+        if self.port != other.port:
+            return False
+        mine, theirs = self.host or "", other.host or ""
+        return mine == theirs or mine in EVERYWHERE or theirs in EVERYWHERE
+
+    def shown(self) -> str:
+        """Return the address as a person writes it."""
+        if self.socket_path:
+            return self.socket_path
+        host = self.host or "0.0.0.0"  # noqa: S104
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
+
+def effective(instance: Instance, name: str) -> TomlValue:
+    """Return an option's value as vLLM will see it: `extra_args` come last, and the last wins."""
+    flag = "--" + name.replace("_", "-")
+    value: TomlValue = None
+    option = instance.option(name)
+    if option is not None:
+        value = option.value
+    for position, token in enumerate(instance.extra_args):
+        key, equals, inline = token.partition("=")
+        if key.replace("_", "-") != flag:
+            continue
+        following = instance.extra_args[position + 1 : position + 2]
+        value = inline if equals else following[0] if following else True
+    return value
+
+
+def effective_integer(instance: Instance, name: str, default: int) -> int:
+    """Return an option's value as an integer; the default where it is unset or no integer."""
+    value = effective(instance, name)
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else default
+
+
+def server_address(instance: Instance) -> Address:
+    """Return where the instance will listen."""
+    host = effective(instance, "host")
+    socket_path = effective(instance, "uds")
+    return Address(
+        host=host if isinstance(host, str) and host else None,
+        port=effective_integer(instance, "port", DEFAULT_PORT),
+        socket_path=socket_path if isinstance(socket_path, str) else "",
+        # vLLM serves https when it has both files (uvicorn's rule).
+        tls=bool(effective(instance, "ssl_keyfile") and effective(instance, "ssl_certfile")),
+    )
+
+
+def health_probe(address: Address) -> Probe:
+    """Return how to ask the server whether it is healthy, from this machine."""
+    host = address.host or ""
+    if host in EVERYWHERE or host == "localhost":
+        # vLLM binds an IPv4 socket unless the host is an IPv6 literal.
+        host = "::1" if host == "::" else "127.0.0.1"
+    return Probe(host=host, port=address.port, tls=address.tls, socket_path=address.socket_path)

@@ -1,0 +1,255 @@
+"""What can be known to be wrong before anything starts. Hard facts are errors, guesses warnings.
+
+Each check looks at the whole list of instances that are to run and adds to the problems.
+"""
+
+from __future__ import annotations
+
+from launcher.config.problems import WARNING, type_name
+from launcher.config.secrets import is_secret_name
+from launcher.server.address import (
+    MAX_PORT,
+    effective,
+    effective_integer,
+    server_address,
+)
+from launcher.server.catalogue.texts import environment_known, environment_names
+from launcher.server.facts import is_vllm_module, local_model, log_path
+from launcher.server.gpus import GpuIds
+from launcher.server.multiprocessing import check_multiprocessing
+from launcher.server.secret_values import SECRET_OPTIONS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    from launcher.config.problems import Path
+    from launcher.config.reader import Problems
+    from launcher.server.catalogue.lookup import Catalogue
+    from launcher.server.facts import Facts
+    from launcher.server.model import EnvSetting, Instance
+
+    Instances: TypeAlias = tuple[Instance, ...]
+
+UTILIZATION = "gpu_memory_utilization"
+
+
+def check_addresses(instances: Instances, _facts: Facts, problems: Problems) -> None:
+    """Refuse what is no address, and two servers on one."""
+    checked = [instance for instance in instances if _is_address(instance, problems)]
+    by_port: dict[object, list[Instance]] = {}
+    for instance in checked:
+        address = server_address(instance)
+        others = by_port.setdefault(address.socket_path or address.port, [])
+        for other in others:
+            if address.clashes(server_address(other)):
+                message = f"'{instance.name}' and '{other.name}' both listen on {address.shown()}"
+                free = max(server_address(each).port for each in checked) + 1
+                hint = f"give one another port, like port = {free}"
+                problems.add(_path(instance, "port", "uds"), message, hint)
+                break
+        others.append(instance)
+
+
+def _is_address(instance: Instance, problems: Problems) -> bool:
+    good = True
+    for name in ("host", "uds"):
+        option = instance.option(name)
+        if option is not None and not isinstance(option.value, str):
+            found = type_name(option.value)
+            problems.add(option.path, f"'{name}': expected a string, got {found}")
+            good = False
+    option = instance.option("port")
+    if option is not None:
+        value = option.value
+        wanted = f"'port': expected an integer, 1 to {MAX_PORT}"
+        if isinstance(value, bool) or not isinstance(value, int):
+            hint = "remove the quotes" if isinstance(value, str) and value.isdigit() else ""
+            problems.add(option.path, f"{wanted}, got {type_name(value)}", hint)
+            good = False
+        elif not 1 <= value <= MAX_PORT:
+            problems.add(option.path, f"{wanted}, got {value}")
+            good = False
+    return good
+
+
+def check_logs(instances: Instances, facts: Facts, problems: Problems) -> None:
+    """Refuse two instances on one log, and paths that cannot be a log."""
+    owners: dict[str, Instance] = {}
+    for instance in instances:
+        path = log_path(instance)
+        key = "log_file" if instance.control.log_file else "log_dir"
+        other = owners.setdefault(path, instance)
+        if other is not instance:
+            message = f"'{instance.name}' and '{other.name}' both log to '{path}'"
+            problems.add(instance.control_path(key), message, "give each its own log_file")
+        elif path in facts.log_faults:
+            hint = "give another log_dir or log_file"
+            if path.startswith("/dev/"):
+                hint = "set background = false to see the output on stdout as well"
+            message = f"the log '{path}' {facts.log_faults[path]}"
+            problems.add(instance.control_path(key), message, hint)
+
+
+def check_models(instances: Instances, facts: Facts, problems: Problems) -> None:
+    """Refuse a local model that is not there."""
+    for instance in instances:
+        path = local_model(instance)
+        if path is not None and path in facts.missing_models:
+            message = f"the model '{path}' {facts.missing_models[path]}"
+            hint = "mount it at that path, or correct the path"
+            problems.add(_path(instance, "model"), message, hint)
+        elif is_vllm_module(facts.module) and _names_no_model(instance):
+            message = f"'{instance.name}' has no model: vLLM would take its own default"
+            hint = f'set model = "/path/to/model" in [instance.{instance.name}.server]'
+            problems.add(instance.path(), message, hint, severity=WARNING, at_key=True)
+
+
+def _names_no_model(instance: Instance) -> bool:
+    return all(effective(instance, name) is None for name in ("model", "model_tag", "config"))
+
+
+def check_gpus(instances: Instances, _facts: Facts, problems: Problems) -> None:
+    """Refuse fewer GPUs than the model is split over."""
+    for instance in instances:
+        gpus = instance.control.gpu_ids
+        if not isinstance(gpus, GpuIds) or _spans_nodes(instance):
+            continue
+        tensor = effective_integer(instance, "tensor_parallel_size", 1)
+        pipeline = effective_integer(instance, "pipeline_parallel_size", 1)
+        if len(gpus.ids) < tensor * pipeline:
+            count = f"{len(gpus.ids)} GPU{'s' if len(gpus.ids) > 1 else ''}"
+            message = (
+                f"'{instance.name}' sees {count}, but needs {tensor * pipeline}: "
+                f"tensor_parallel_size {tensor} x pipeline_parallel_size {pipeline}"
+            )
+            hint = "name more GPUs in gpu_ids, or split the model over fewer"
+            problems.add(instance.control_path("gpu_ids"), message, hint)
+
+
+def check_gpu_sharing(instances: Instances, facts: Facts, problems: Problems) -> None:
+    """Refuse servers that together claim more than the whole memory of a GPU."""
+    claims: dict[str, list[tuple[Instance, float]]] = {}
+    for instance in instances:
+        gpus = instance.control.gpu_ids
+        if isinstance(gpus, GpuIds):
+            for gpu in gpus.ids:
+                claims.setdefault(gpu, []).append((instance, _utilization(instance, facts)))
+    reported: set[tuple[str, ...]] = set()
+    for gpu, claimants in claims.items():
+        total = sum(share for _, share in claimants)
+        names = tuple(instance.name for instance, _ in claimants)
+        # Ten shares of 0.1 are 1.0, whatever binary fractions make of it.
+        if len(claimants) > 1 and total > 1.0 + 1e-6 and names not in reported:
+            reported.add(names)
+            shares = " + ".join(f"{share:g} ('{each.name}')" for each, share in claimants)
+            message = f"GPU {gpu} is claimed more than once over: {shares} = {total:g}"
+            hint = f"lower gpu_memory_utilization, to {1 / len(claimants):.2g} each for example"
+            last = claimants[-1][0]
+            problems.add(_path(last, UTILIZATION), message, hint)
+
+
+def _utilization(instance: Instance, facts: Facts) -> float:
+    """Return the share of a GPU that a server claims: its setting, else its version's default."""
+    value = effective(instance, UTILIZATION)
+    try:
+        if isinstance(value, int | float | str):
+            return float(value)
+    except ValueError:
+        pass
+    known = facts.catalogue.find(UTILIZATION) if facts.catalogue else None
+    default = known.default if known else None
+    return default if isinstance(default, float) else 0.0
+
+
+def _spans_nodes(instance: Instance) -> bool:
+    """Tell whether other machines bring GPUs too, so that ours cannot be counted."""
+    return (
+        effective_integer(instance, "nnodes", 1) > 1
+        or effective(instance, "distributed_executor_backend") == "ray"
+        or effective(instance, "data_parallel_backend") == "ray"
+    )
+
+
+def check_extra_args(instances: Instances, facts: Facts, problems: Problems) -> None:
+    """Refuse secrets on the command line; warn of an option that `extra_args` overrules."""
+    for instance in instances:
+        names = {option.name for option in instance.options}
+        for word in instance.extra_args:
+            if not word.startswith("--") or word == "--":
+                continue
+            name = word.partition("=")[0].lstrip("-").replace("-", "_")
+            if name in SECRET_OPTIONS or is_secret_name(name):
+                message = f"'extra_args': '{word.partition('=')[0]}' holds a secret, which"
+                message += " everybody on the machine could read in the process list"
+                hint = f'write {name} = "env:NAME" or "file:/path" in the table instead'
+                problems.add(instance.extra_args_path, message, hint)
+            elif name in names:
+                message = f"'{name}' is set, but extra_args has it too, comes later and wins"
+                hint = "keep one of the two"
+                problems.add(_path(instance, name), message, hint, severity=WARNING)
+            elif facts.catalogue is not None and not _is_flag(name, facts.catalogue):
+                _note_stranger(name, word, instance, facts.catalogue, problems)
+
+
+def _is_flag(name: str, catalogue: Catalogue) -> bool:
+    # `--compilation-config.mode` sets a key inside a JSON option.
+    return catalogue.find(name.partition(".")[0]) is not None
+
+
+def _note_stranger(
+    name: str, word: str, instance: Instance, catalogue: Catalogue, problems: Problems
+) -> None:
+    """Warn of a flag that vLLM does not have: these words are passed on as they are."""
+    from launcher.server.catalogue.advice import explain_unknown  # noqa: PLC0415  (see options)
+
+    message, hint = explain_unknown(catalogue, name)
+    place = (*instance.extra_args_path, list(instance.extra_args).index(word))
+    problems.add(place, f"'extra_args': {message}", hint, severity=WARNING)
+
+
+def check_environment(instances: Instances, facts: Facts, problems: Problems) -> None:
+    """Warn of variables that vLLM does not know, and of a `CUDA_VISIBLE_DEVICES` in vain."""
+    for instance in instances:
+        for setting in instance.env:
+            if setting.name.startswith("VLLM_"):
+                check_variable(setting, facts, problems)
+            if setting.name == "CUDA_VISIBLE_DEVICES" and "gpu_ids" in instance.control_paths:
+                message = "'CUDA_VISIBLE_DEVICES' is set here, but gpu_ids replaces it"
+                problems.add(setting.path, message, "keep one of the two", severity=WARNING)
+
+
+def check_variable(setting: EnvSetting, facts: Facts, problems: Problems) -> None:
+    """Warn of a variable that this version of vLLM would not read."""
+    catalogue = facts.catalogue
+    if catalogue is None or environment_known(facts.environment_names, catalogue, setting.name):
+        return
+    from launcher.config.suggest import find_nearest  # noqa: PLC0415  (a mistake: see options)
+
+    names = environment_names(facts.environment_names, catalogue)
+    nearest = find_nearest(setting.name, names)
+    hint = f"did you mean '{nearest}'?" if nearest else "remove it, or correct its name"
+    message = f"vLLM {catalogue.version} does not know the variable '{setting.name}'"
+    problems.add(setting.path, message, hint, severity=WARNING, at_key=True)
+
+
+def _path(instance: Instance, *names: str) -> Path:
+    """Return the place of the first of these options that is set, else of the instance."""
+    for name in names:
+        option = instance.option(name)
+        if option is not None:
+            return option.path
+    return instance.path()
+
+
+CHECKS: tuple[Callable[[Instances, Facts, Problems], None], ...] = (
+    check_addresses,
+    check_logs,
+    check_models,
+    check_gpus,
+    check_gpu_sharing,
+    check_extra_args,
+    check_environment,
+    check_multiprocessing,
+)

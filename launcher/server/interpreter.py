@@ -1,0 +1,62 @@
+"""What comes before the flags: the interpreter and module, by pixi or without it."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from launcher.config.reader import Problems
+    from launcher.server.facts import Facts, PixiFacts
+    from launcher.server.model import MasterConfig
+
+PIXI_DIR = ("master", "pixi_project_dir")
+
+
+def plan_command(master: MasterConfig, facts: Facts, problems: Problems) -> tuple[str, ...]:
+    """Return the words that start the server's module; empty, with a problem, if they cannot."""
+    if facts.pixi is not None:
+        return _pixi_command(master, facts.pixi, problems)
+    python = facts.python
+    if python.path is None:
+        _note_missing(master, facts, problems)
+        return ()
+    return (python.path, "-m", master.api_server_module)
+
+
+def _note_missing(master: MasterConfig, facts: Facts, problems: Problems) -> None:
+    looked = ", ".join(facts.python.looked_at) or "no folder on PATH holds a python3"
+    if master.python is not None:
+        message = f"'python': there is no program '{master.python}'"
+        problems.add(
+            ("master", "python"), message, "correct the path, or install it there", missing=True
+        )
+        return
+    message = f"no Python with vLLM was found; looked at: {looked}"
+    hint = 'install vLLM, or set python = "/path/to/python" in [master]'
+    problems.add(("master",), message, hint, missing=True)
+
+
+def _pixi_command(master: MasterConfig, pixi: PixiFacts, problems: Problems) -> tuple[str, ...]:
+    directory = master.pixi_project_dir or ""
+    environment = master.pixi_environment
+    if pixi.program is None:
+        message = "'pixi_project_dir' is set, but there is no program 'pixi' on PATH"
+        problems.add(PIXI_DIR, message, "install pixi, or remove pixi_project_dir", missing=True)
+    if not pixi.has_manifest:
+        message = f"'pixi_project_dir': there is no pixi.toml in '{directory}'"
+        problems.add(PIXI_DIR, message, "mount the pixi project there, or correct the path")
+    elif not pixi.has_python:
+        # Without this check pixi would silently run the python of the system.
+        message = f"the pixi environment '{environment}' is not installed: no '{pixi.python}'"
+        hint = f"run 'pixi install --frozen --environment {environment}' in '{directory}'"
+        problems.add(PIXI_DIR, message, hint, missing=True)
+    # --as-is: never solve, install or touch the network. All options before `python`: pixi's end
+    # there. The environment is always named, or a leaked PIXI_ENVIRONMENT_NAME would choose.
+    return (
+        pixi.program or "pixi",
+        "run",
+        "--as-is",
+        "--manifest-path", directory,
+        "--environment", environment,
+        "python",
+        "-m", master.api_server_module,
+    )  # fmt: skip

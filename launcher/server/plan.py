@@ -1,0 +1,220 @@
+"""From a wish to a deed: the exact processes, and everything that forbids starting them."""
+
+from __future__ import annotations
+
+from launcher.config.problems import ERROR
+from launcher.config.reader import Problems, Refusal
+from launcher.config.secrets import is_secret_name
+from launcher.process.spec import LogSpec, ProcessSpec, Variable
+from launcher.record import record
+from launcher.server.address import health_probe, server_address
+from launcher.server.checks import CHECKS, check_variable
+from launcher.server.facts import enabled_instances, is_vllm_module, log_path
+from launcher.server.gpus import GpuIds, NoGpus, visible_devices
+from launcher.server.interpreter import plan_command
+from launcher.server.multiprocessing import VARIABLE, find_setting
+from launcher.server.options import plan_flags
+from launcher.server.request import render_request
+from launcher.server.secret_values import SECRET_OPTIONS, resolve
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from launcher.config.problems import Problem
+    from launcher.server.address import Address
+    from launcher.server.facts import Facts
+    from launcher.server.model import EnvSetting, Instance, LauncherConfig
+    from launcher.server.options import Flag
+
+MEGABYTE = 1_000_000
+# Set for every instance unless the user did. Output must reach the log when it is written, and
+# ids must mean the same GPU to every program (CUDA's own default order is by speed).
+STANDARD_ENV = (("PYTHONUNBUFFERED", "1"), ("CUDA_DEVICE_ORDER", "PCI_BUS_ID"))
+# Ours alone: the overrides may hold the secrets of another instance.
+UNSET = ("AUTO_INFER_VLLM_CONFIG", "AUTO_INFER_VLLM_OVERRIDES")
+
+
+@record
+class InstancePlan:
+    """One server, exactly as it will be started: `command`, the flags, then the extra arguments."""
+
+    instance: Instance
+    process: ProcessSpec
+    address: Address
+    command: tuple[str, ...]
+    flags: tuple[Flag, ...]
+
+    def gpu_ids(self) -> str:
+        """Return the GPUs in the contract's words."""
+        gpus = self.instance.control.gpu_ids
+        if isinstance(gpus, GpuIds):
+            return ",".join(gpus.ids)
+        return "none" if isinstance(gpus, NoGpus) else "all"
+
+
+@record
+class LaunchPlan:
+    """Everything that will happen. `problems` holds warnings, and errors that forbid it."""
+
+    config: LauncherConfig
+    vllm_version: str | None
+    instances: tuple[InstancePlan, ...]
+    skipped: tuple[tuple[str, str], ...]  # name, reason
+    problems: tuple[Problem, ...]
+
+    def processes(self) -> tuple[ProcessSpec, ...]:
+        """Return the processes to run, in the order of the configuration."""
+        return tuple(instance.process for instance in self.instances)
+
+    def is_startable(self) -> bool:
+        """Tell whether nothing forbids the start."""
+        return not any(problem.severity == ERROR for problem in self.problems)
+
+
+def plan_launch(config: LauncherConfig, facts: Facts) -> LaunchPlan:
+    """Plan the launch of a configuration on the machine that the facts describe."""
+    problems = Problems(config.tree)
+    problems.found.extend(config.problems)
+    enabled = enabled_instances(config)
+    prefix = plan_command(config.master, facts, problems) if enabled else ()
+    for setting in config.master.env if enabled else ():
+        if setting.name.startswith("VLLM_"):
+            check_variable(setting, facts, problems)
+    for check in CHECKS:
+        check(enabled, facts, problems)
+    planned: list[InstancePlan] = []
+    holders: dict[str, list[str]] = {}  # GPU -> the instances planned on it so far
+    for instance in enabled:
+        after = _predecessors(instance, holders, facts)
+        planned.append(_plan_instance(instance, config, facts, prefix, after, problems))
+    running = {instance.name for instance in enabled}
+    return LaunchPlan(
+        config=config,
+        vllm_version=facts.vllm_version,
+        instances=tuple(planned),
+        skipped=tuple(
+            (instance.name, _skip_reason(config))
+            for instance in config.instances
+            if instance.name not in running
+        ),
+        problems=_distinct(problems.found),
+    )
+
+
+def _skip_reason(config: LauncherConfig) -> str:
+    return "control.enabled is false" if config.master.enable else "master.enable is false"
+
+
+def _predecessors(
+    instance: Instance, holders: dict[str, list[str]], facts: Facts
+) -> tuple[str, ...]:
+    """Return who has to be healthy first: the last instance before it on each of its GPUs.
+
+    vLLM measures free memory while it starts, so two servers starting on one GPU take each
+    other's allocations for their own (vllm issues 10643 and 56830).
+    """
+    gpus = instance.control.gpu_ids
+    if isinstance(gpus, NoGpus) or not (facts.accelerators or isinstance(gpus, GpuIds)):
+        return ()
+    mine = gpus.ids if isinstance(gpus, GpuIds) else ("all",)
+    wanted: dict[str, None] = {}
+    for gpu, names in holders.items():
+        if gpu in mine or "all" in (gpu, *mine):
+            wanted[names[-1]] = None
+    for gpu in mine:
+        holders.setdefault(gpu, []).append(instance.name)
+    return tuple(wanted)
+
+
+def _plan_instance(  # noqa: PLR0913, PLR0917
+    instance: Instance,
+    config: LauncherConfig,
+    facts: Facts,
+    prefix: tuple[str, ...],
+    after: tuple[str, ...],
+    problems: Problems,
+) -> InstancePlan:
+    control = instance.control
+    address = server_address(instance)
+    strict = config.master.unknown_flags == "error"
+    flags = plan_flags(instance, facts.catalogue, problems, strict=strict)
+    tokens = (token for each in flags for token in each.tokens)
+    process = ProcessSpec(
+        name=instance.name,
+        argv=(*prefix, *tokens, *instance.extra_args),
+        env=_environment(instance, config.master.env, facts, problems),
+        unset=UNSET,
+        log=LogSpec(
+            path=log_path(instance),
+            max_bytes=control.log_max_mb * MEGABYTE,
+            keep=control.log_keep,
+        ),
+        foreground=not control.background,
+        probe=health_probe(address),
+        after=after,
+        startup_timeout_s=control.startup_timeout_s,
+        stop_timeout_s=control.stop_timeout_s,
+        try_it=render_request(instance, address) if is_vllm_module(facts.module) else "",
+    )
+    return InstancePlan(
+        instance=instance, process=process, address=address, command=prefix, flags=flags
+    )
+
+
+def _environment(
+    instance: Instance, shared: tuple[EnvSetting, ...], facts: Facts, problems: Problems
+) -> tuple[Variable, ...]:
+    """Return the variables to set: standard ones, `[master.env]`, own, secrets, GPUs."""
+    variables = {
+        name: Variable(name=name, value=value)
+        for name, value in STANDARD_ENV
+        if name not in facts.environ
+    }
+    for setting in (*shared, *instance.env):
+        try:
+            value = resolve(setting.name, setting.value, facts)
+        except Refusal as refusal:
+            problems.add(setting.path, f"'{setting.name}': {refusal.message}", refusal.hint)
+            continue
+        variables[setting.name] = _variable(setting.name, value)
+    variables.update(_secret_options(instance, facts, problems))
+    engines = find_setting(instance, facts)
+    if engines is not None and is_vllm_module(facts.module):
+        variables[VARIABLE] = Variable(name=VARIABLE, value=engines)
+    devices = visible_devices(instance.control.gpu_ids)
+    if devices is not None:
+        name = "CUDA_VISIBLE_DEVICES"
+        variables[name] = Variable(name=name, value=devices)
+    return tuple(variables.values())
+
+
+def _secret_options(instance: Instance, facts: Facts, problems: Problems) -> dict[str, Variable]:
+    variables = {}
+    for option in instance.options:
+        name = SECRET_OPTIONS.get(option.name)
+        if name is None or isinstance(option.value, bool):
+            continue
+        value = option.value
+        if isinstance(value, list) and len(value) == 1:
+            value = value[0]  # vLLM takes several keys; one of them is as good as a string
+        if not isinstance(value, str):
+            message = f"'{option.name}': expected one string"
+            hint = 'write the secret, "env:NAME" or "file:/path"'
+            problems.add(option.path, message, hint)
+            continue
+        try:
+            variables[name] = _variable(name, resolve(option.name, value, facts))
+        except Refusal as refusal:
+            problems.add(option.path, f"'{option.name}': {refusal.message}", refusal.hint)
+    return variables
+
+
+def _variable(name: str, value: str) -> Variable:
+    return Variable(name=name, value=value, secret=is_secret_name(name))
+
+
+def _distinct(problems: list[Problem]) -> tuple[Problem, ...]:
+    """Drop repetitions: a fault in `[instance.server]` is found once for each instance."""
+    seen: dict[tuple[object, ...], Problem] = {}
+    for problem in problems:
+        seen.setdefault((problem.origin, problem.path, problem.message), problem)
+    return tuple(seen.values())
