@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Write the tables of docs/ that are generated from the model; a test fails where they drift.
+"""Write what is generated from the model: tables of docs/, and the schema beside the examples.
 
-    python tools/docs.py          rewrite the tables in place
-    python tools/docs.py --check  exit 1, naming the files, where one is out of date
+python tools/docs.py          rewrite it all in place; a test fails where it has drifted
+python tools/docs.py --check  exit 1, naming the files, where one is out of date
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +15,15 @@ from typing import TYPE_CHECKING
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from launcher.server.catalogue.data import load_catalogue, load_help  # noqa: E402
 from launcher.server.model import CONTROL_KEYS, MASTER_KEYS  # noqa: E402
+from launcher.server.schema import render_file_schema  # noqa: E402
 
 if TYPE_CHECKING:
     from launcher.config.reader import Key
 
 PAGE = ROOT / "docs" / "configuration.md"
+SCHEMA = ROOT / "model-configs" / "vllmd.schema.json"
 
 
 def render_keys(keys: tuple[Key, ...]) -> str:
@@ -59,17 +63,23 @@ def _toml(value: object) -> str:
     return f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
 
 
+def render_schema() -> str:
+    """Return the schema of the TOML file for the newest version of vLLM that we know."""
+    return json.dumps(render_file_schema(load_catalogue(), load_help()), indent=1) + "\n"
+
+
 def main() -> int:
-    """Rewrite the page, or check it."""
-    text = PAGE.read_text(encoding="utf-8")
-    wanted = render_page(text)
-    if text == wanted:
+    """Rewrite the generated files, or check them."""
+    page = PAGE.read_text(encoding="utf-8")
+    wanted = {PAGE: render_page(page), SCHEMA: render_schema()}
+    stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
+    if "--check" not in sys.argv[1:]:
+        for path in stale:
+            path.write_text(wanted[path], encoding="utf-8")
         return 0
-    if "--check" in sys.argv[1:]:
-        print(f"{PAGE.relative_to(ROOT)} is out of date: run python tools/docs.py", file=sys.stderr)
-        return 1
-    PAGE.write_text(wanted, encoding="utf-8")
-    return 0
+    for path in stale:
+        print(f"{path.relative_to(ROOT)} is out of date: run python tools/docs.py", file=sys.stderr)
+    return 1 if stale else 0
 
 
 if __name__ == "__main__":

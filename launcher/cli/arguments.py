@@ -164,7 +164,10 @@ def parse_explain(words: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("key", metavar="KEY", help="a key of the TOML file, or a flag of vLLM")
     add_version(parser)
-    return parser.parse_args(words)
+    # A flag is a word here and no option of ours: `vllmd explain --max-model-len`.
+    own = {"-h", "--help", "--vllm-version"}
+    plain = [word if word.partition("=")[0] in own else word.lstrip("-") for word in words]
+    return parser.parse_args(plain)
 
 
 def parse_schema(words: list[str]) -> argparse.Namespace:

@@ -15,6 +15,7 @@ from launcher.server.catalogue.texts import find_help
 from launcher.server.catalogue.values import expected_of
 from launcher.server.model import CONTROL_KEYS, MASTER_KEYS
 from launcher.server.presets import PRESETS
+from launcher.server.secret_values import SECRET_OPTIONS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,7 +70,9 @@ def render_option(option: Option, catalogue: Catalogue) -> str:
     """Render what an option of vLLM's means in one version."""
     many = ", or an array of them" if option.several or option.append else ""
     lines = [f"{option.name}: {expected_of(option)}{many}; {_default(option)}"]
-    lines.append(f"  in [instance.NAME.server]; becomes {option.flag}{_negative(option)}")
+    variable = SECRET_OPTIONS.get(option.target)
+    way = f"reaches vLLM as {variable}" if variable else f"becomes {option.flag}"
+    lines.append(f"  in [instance.NAME.server]; {way}{_negative(option)}")
     if option.choices:
         word = "suggested" if option.suggested else "one of"
         shown = f"{word}: {', '.join(str(choice) for choice in option.choices)}"
@@ -77,7 +80,7 @@ def render_option(option: Option, catalogue: Catalogue) -> str:
     text = find_help(load_help(), catalogue, option.target)
     lines += textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="  ")
     if option.secret:
-        lines.append('  a secret: write "env:NAME" or "file:/path"; it never becomes a flag')
+        lines.append('  a secret: write "env:NAME" or "file:/path"')
     if option.deprecated:
         lines.append("  deprecated")
     lines.append(f"  {_lifetime(option.target, catalogue)}; group '{option.group}'")
