@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FILE = Origin(kind="file", name="vllm.toml")
 
 
-def _paths(value: Any, path: Path = ()) -> Iterator[Path]:  # noqa: ANN401  (whatever tomli gives)
+def _paths(value: Any, path: Path = ()) -> Iterator[Path]:
     if path:
         yield path
     if isinstance(value, dict | list):

@@ -9,7 +9,6 @@ Of a dataclass the answer has the `fields` asked for.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import enum
 import importlib
@@ -19,7 +18,10 @@ import logging
 import sys
 import warnings
 from contextlib import redirect_stderr, redirect_stdout
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def main() -> None:
@@ -93,7 +95,7 @@ def plain(value: object) -> object:
     return value
 
 
-def _dataclass_of(action: argparse.Action) -> Any:  # noqa: ANN401
+def _dataclass_of(action: argparse.Action) -> Any:
     """Find the dataclass that a converter of vLLM's reads, in its closures and defaults."""
     convert: Any = action.type
     while getattr(convert, "__name__", "") in {"_optional_type", "_parse_type"}:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -29,7 +29,7 @@ class RealParser:
         )
         self.options: list[dict[str, Any]] = self._hear()["options"]
 
-    def parse(self, tokens: list[str], dest: str, fields: list[str] | None = None) -> Any:  # noqa: ANN401
+    def parse(self, tokens: list[str], dest: str, fields: list[str] | None = None) -> Any:
         """Return what the parser makes of an option, or of the fields of a dataclass.
 
         Raises:
@@ -49,7 +49,7 @@ class RealParser:
         answer: dict[str, Any] = json.loads(self._child.stdout.readline())
         return answer
 
-    def __enter__(self) -> RealParser:
+    def __enter__(self) -> Self:
         """Return itself: the child already runs."""
         return self
 

@@ -6,7 +6,6 @@ Set VLLMD_TEST_VLLM_PYTHON to an interpreter that has vLLM.
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,11 +17,8 @@ from launcher.server.catalogue.installed import find_installed
 from launcher.server.catalogue.lines import find_lines
 from launcher.server.catalogue.tokens import render_tokens
 from launcher.server.catalogue.values import check_value
-
-sys.path.insert(0, os.path.dirname(__file__))
-from real_parser import RealParser
-from shapes import cases_of
-
+from tests.vllm.real_parser import RealParser
+from tests.vllm.shapes import cases_of
 from tools.catalogue.__main__ import ask_release
 from tools.catalogue.render import render_row
 
@@ -66,7 +62,7 @@ def described(parser: RealParser) -> dict[str, dict[str, Any]]:
     return {option["dest"]: option for option in parser.options}
 
 
-def parse(parser: RealParser, option: Option, value: Any) -> Any:  # noqa: ANN401
+def parse(parser: RealParser, option: Option, value: Any) -> Any:
     """Translate a value and let vLLM parse the tokens."""
     assert check_value(option, value) is None, (option.name, value)
     facts = described(parser)[option.name]
