@@ -29,6 +29,7 @@ class Catalogue:
     version: str
     match: str  # see `versions.Choice`
     versions: tuple[str, ...]
+    found: dict[str, Option | None]  # what `find` has found: a thousand servers ask the same
 
     def __repr__(self) -> str:
         """Leave the text out."""
@@ -46,7 +47,11 @@ class Catalogue:
         (since 0.33) `disable_prefix_caching` are views of `enable_prefix_caching`.
         """
         name = key.replace("-", "_")
-        return self._find_name(name) or self._find_alias(name) or self._find_inverse(name)
+        if name not in self.found:
+            self.found[name] = (
+                self._find_name(name) or self._find_alias(name) or self._find_inverse(name)
+            )
+        return self.found[name]
 
     def history(self, key: str) -> tuple[Span, ...]:
         """Return first and last version of each time that an option existed; () for never.
@@ -108,4 +113,5 @@ def open_catalogue(text: str, asked: str) -> Catalogue:
         version=choice.version,
         match=choice.match,
         versions=versions,
+        found={},
     )
