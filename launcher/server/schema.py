@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from launcher.config.timeout_profiles import PROFILES
 from launcher.server.catalogue.schema import render_schema
-from launcher.server.model import CONTROL_KEYS, MASTER_KEYS, TOP_LEVEL_TABLES
+from launcher.server.model import CLIENT_KEYS, CONTROL_KEYS, MASTER_KEYS, TOP_LEVEL_TABLES
 from launcher.server.presets import PRESETS
 
 TYPE_CHECKING = False
@@ -47,6 +48,7 @@ KEY_SCHEMAS: dict[str, Schema] = {
     "v1_multiprocessing": {"enum": ["auto", "on", "off"]},
     "startup_timeout_s": SECONDS,
     "stop_timeout_s": SECONDS,
+    "timeout_profile": {"enum": [*PROFILES]},
 }
 ENV: Schema = {
     "type": "object",
@@ -81,6 +83,7 @@ def render_file_schema(catalogue: Catalogue, help_text: str) -> Schema:
     master["properties"] = {**_properties(MASTER_KEYS), "env": ENV}
     tables: Schema = {
         "master": master,
+        "client": _table(CLIENT_KEYS),
         "instance": {
             "type": "object",
             "properties": parts,
