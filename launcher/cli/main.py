@@ -20,6 +20,8 @@ COMMANDS = {
     "plan": "show exactly what would be started, and where each value comes from",
     "explain": "say what a key means, and in which versions of vLLM it exists",
     "schema": "print the JSON Schema of the TOML file, for editors",
+    "generate": "send a prompt to a server and print its answer",
+    "batch": "send a file of requests to a server, over restarts of either",
     "demo-model": "write a tiny random-weight model to try things with",
 }
 INTERRUPTED = 130

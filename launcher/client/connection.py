@@ -1,0 +1,194 @@
+"""Requests to one server, over connections that are kept.
+
+On httpx and not on OpenAI's SDK: a request and its answer pass as the bytes they are, and retries
+and deadlines are ours alone; the SDK has its own of both, and models of every field.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from typing import TYPE_CHECKING, TypeAlias
+
+from launcher.client.errors import DeadlineError, ServerError
+from launcher.client.events import EventParser
+from launcher.client.messages import parse_object, refuse
+from launcher.errors import HostError
+from launcher.record import record
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
+    from typing import TypeVar
+
+    from launcher.client.messages import Body
+    from launcher.client.target import Target
+
+    T = TypeVar("T")
+
+try:
+    import httpx
+except ModuleNotFoundError:
+    _MESSAGE = "the Python module 'httpx' is not installed"
+    raise HostError(_MESSAGE, "pip install 'vllmd[client]'") from None
+
+CONNECT_S = 10.0
+OK = 200
+# A moment of the event loop's clock; None: there is no limit.
+Moment: TypeAlias = float | None
+
+
+class UnreachableError(ServerError):
+    """No connection: the server has not seen the request."""
+
+
+class CutError(ServerError):
+    """The connection broke before the answer was complete."""
+
+
+@record
+class Reply:
+    """What the server answered, whatever its status. Names of headers are lower-case."""
+
+    status: int
+    headers: Mapping[str, str]
+    data: bytes
+
+
+class Connection:
+    """Connections to one server, at most `limit` at once. Close it at the end."""
+
+    def __init__(self, target: Target, limit: int = 8) -> None:
+        self.target = target
+        headers = {"User-Agent": "vllmd"}
+        if target.api_key:
+            headers["Authorization"] = f"Bearer {target.api_key}"
+        limits = httpx.Limits(max_connections=limit, max_keepalive_connections=limit)
+        self._http = httpx.AsyncClient(
+            base_url=target.url,
+            headers=headers,
+            # Whole calls have deadlines of ours; an answer may take as long as they allow.
+            timeout=httpx.Timeout(None, connect=CONNECT_S),
+            limits=limits,
+            transport=_own_transport(target, limits),
+            trust_env=not target.local,
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def get(self, path: str, until: Moment) -> Reply:
+        """Ask for something.
+
+        Raises:
+            ServerError: there is no answer.
+            DeadlineError: not in time.
+        """
+        return await self._reply(self._http.build_request("GET", path), until)
+
+    async def post(
+        self, path: str, body: bytes, until: Moment, headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        """Send a body of JSON.
+
+        Raises:
+            ServerError: there is no answer.
+            DeadlineError: not in time.
+        """
+        return await self._reply(self._request(path, body, headers), until)
+
+    async def stream(
+        self, path: str, body: bytes, until: Moment, idle_s: float | None
+    ) -> AsyncGenerator[Body, None]:
+        """Send a body of JSON; yield the events of the answer as they come.
+
+        Raises:
+            RequestError: the server refused.
+            ServerError: there is no answer, or it was cut off.
+            DeadlineError: not in time, or nothing came for `idle_s` seconds.
+        """
+        sending = self._http.send(self._request(path, body), stream=True)
+        response = await self._within(sending, _sooner(until, idle_s))
+        try:
+            if response.status_code != OK:
+                raise refuse(
+                    response.status_code, await self._within(response.aread(), _sooner(until, 10))
+                )
+            chunks = response.aiter_bytes()
+            parser = EventParser()
+            while not parser.done:
+                chunk = await self._within(_next(chunks), _sooner(until, idle_s))
+                if chunk is None:
+                    raise CutError(f"the answer of {self.target.shown()} was cut off")
+                for event in parser.feed(chunk):
+                    yield parse_object(event.encode())
+        finally:
+            await response.aclose()
+
+    def _request(
+        self, path: str, body: bytes, headers: Mapping[str, str] | None = None
+    ) -> httpx.Request:
+        merged = {"Content-Type": "application/json", **(headers or {})}
+        return self._http.build_request("POST", path, content=body, headers=merged)
+
+    async def _reply(self, request: httpx.Request, until: Moment) -> Reply:
+        response = await self._within(self._http.send(request), until)
+        return Reply(status=response.status_code, headers=response.headers, data=response.content)
+
+    async def _within(self, doing: Coroutine[object, object, T], until: Moment) -> T:
+        shown = self.target.shown()
+        try:
+            async with asyncio.timeout_at(until):
+                return await doing
+        except TimeoutError:
+            raise DeadlineError(f"no answer from {shown} in time", "give it more time") from None
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise UnreachableError(
+                f"cannot reach {shown}: {_reason(error)}", "is the server running, and healthy?"
+            ) from error
+        except httpx.TransportError as error:
+            raise CutError(f"the connection to {shown} broke: {_reason(error)}") from error
+
+
+def encode(body: Body) -> bytes:
+    """Return a body as the bytes to send."""
+    return json.dumps(body).encode()
+
+
+def moment(seconds: float | None) -> Moment:
+    """Return the moment that many seconds from now. Needs a running event loop."""
+    return None if seconds is None else asyncio.get_running_loop().time() + seconds
+
+
+def _sooner(until: Moment, seconds: float | None) -> Moment:
+    idle = moment(seconds)
+    return min((each for each in (until, idle) if each is not None), default=None)
+
+
+async def _next(chunks: AsyncIterator[bytes]) -> bytes | None:
+    return await anext(chunks, None)
+
+
+def _reason(error: httpx.TransportError) -> str:
+    """Say why, in the words of the system where it has some."""
+    here: BaseException | None = error
+    while here is not None:
+        if isinstance(here, OSError) and here.strerror and not isinstance(here, ssl.SSLError):
+            return here.strerror.lower()
+        here = here.__cause__ or here.__context__
+    return (str(error) or type(error).__name__).lower()
+
+
+def _own_transport(target: Target, limits: httpx.Limits) -> httpx.AsyncHTTPTransport | None:
+    if not target.socket_path and not target.certificate:
+        return None
+    verify: ssl.SSLContext | bool = True
+    if target.certificate:
+        # It is the server's own certificate, so the name in it proves nothing more.
+        verify = ssl.create_default_context(cafile=target.certificate)
+        verify.check_hostname = False
+        verify.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return httpx.AsyncHTTPTransport(
+        verify=verify, uds=target.socket_path or None, limits=limits, trust_env=False
+    )
