@@ -15,7 +15,7 @@ from launcher.errors import EX_OK, UsageError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import AsyncGenerator, Mapping
 
     from launcher.client.messages import Json
     from launcher.client.target import Target
@@ -67,15 +67,24 @@ async def _talk(arguments: argparse.Namespace, target: Target, timeout: Timeout)
     async with AsyncClient(target, model=arguments.model, timeout=timeout) as client:
         if arguments.stream:
             asked = messages if arguments.chat else prompt
-            async for piece in client.stream(asked, extra_body=options):
-                print(piece, end="", flush=True)
-            print()
+            await _print_stream(client.stream(asked, extra_body=options))
             return
         if arguments.chat:
             answer = await client.chat(messages, extra_body=options)
         else:
             answer = await client.generate(prompt, extra_body=options)
     print(json.dumps(answer.body, indent=2) if arguments.json else answer.text)
+
+
+async def _print_stream(pieces: AsyncGenerator[str, None]) -> None:
+    begun = False
+    try:
+        async for piece in pieces:
+            print(piece, end="", flush=True)
+            begun = True
+    finally:
+        if begun:  # an error does not continue the last line
+            print()
 
 
 def _read_prompt(word: str) -> str:

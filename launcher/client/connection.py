@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import ssl
 from typing import TYPE_CHECKING, TypeAlias
 
 from launcher.client.errors import DeadlineError, ServerError
 from launcher.client.events import EventParser
 from launcher.client.messages import parse_object, refuse
+from launcher.client.timeouts import render_duration
 from launcher.errors import HostError
 from launcher.record import record
 
@@ -109,16 +111,15 @@ class Connection:
             DeadlineError: not in time, or nothing came for `idle_s` seconds.
         """
         sending = self._http.send(self._request(path, body), stream=True)
-        response = await self._within(sending, _sooner(until, idle_s))
+        response = await self._within_idle(sending, until, idle_s)
         try:
             if response.status_code != OK:
-                raise refuse(
-                    response.status_code, await self._within(response.aread(), _sooner(until, 10))
-                )
+                data = await self._within_idle(response.aread(), until, idle_s)
+                raise refuse(response.status_code, data)
             chunks = response.aiter_bytes()
             parser = EventParser()
             while not parser.done:
-                chunk = await self._within(_next(chunks), _sooner(until, idle_s))
+                chunk = await self._within_idle(_next(chunks), until, idle_s)
                 if chunk is None:
                     raise CutError(f"the answer of {self.target.shown()} was cut off")
                 for event in parser.feed(chunk):
@@ -135,6 +136,18 @@ class Connection:
     async def _reply(self, request: httpx.Request, until: Moment) -> Reply:
         response = await self._within(self._http.send(request), until)
         return Reply(status=response.status_code, headers=response.headers, data=response.content)
+
+    async def _within_idle(
+        self, doing: Coroutine[object, object, T], until: Moment, idle_s: float | None
+    ) -> T:
+        idle = moment(idle_s)
+        if idle is None or idle_s is None or (until is not None and until <= idle):
+            return await self._within(doing, until)
+        try:
+            return await self._within(doing, idle)
+        except DeadlineError:
+            message = f"{self.target.shown()} said nothing for {render_duration(idle_s * 1000)}"
+            raise DeadlineError(message, "allow a longer silence, or a shorter prompt") from None
 
     async def _within(self, doing: Coroutine[object, object, T], until: Moment) -> T:
         shown = self.target.shown()
@@ -161,11 +174,6 @@ def moment(seconds: float | None) -> Moment:
     return None if seconds is None else asyncio.get_running_loop().time() + seconds
 
 
-def _sooner(until: Moment, seconds: float | None) -> Moment:
-    idle = moment(seconds)
-    return min((each for each in (until, idle) if each is not None), default=None)
-
-
 async def _next(chunks: AsyncIterator[bytes]) -> bytes | None:
     return await anext(chunks, None)
 
@@ -174,8 +182,8 @@ def _reason(error: httpx.TransportError) -> str:
     """Say why, in the words of the system where it has some."""
     here: BaseException | None = error
     while here is not None:
-        if isinstance(here, OSError) and here.strerror and not isinstance(here, ssl.SSLError):
-            return here.strerror.lower()
+        if isinstance(here, OSError) and here.errno and not isinstance(here, ssl.SSLError):
+            return os.strerror(here.errno).lower()
         here = here.__cause__ or here.__context__
     return (str(error) or type(error).__name__).lower()
 

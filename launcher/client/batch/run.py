@@ -184,7 +184,6 @@ class _Run:
         await self._gate.enter()
         try:
             reply = await self._send(request.url, body, request_id, alone=failures >= SUSPECT)
-            return await self._judge(request, request_id, reply)
         except UnreachableError:
             await self._gate.check()
             return NOT_TAKEN
@@ -193,6 +192,7 @@ class _Run:
             return _Outcome(failure=no_answer(f"no answer within {limit}"))
         except ServerError as error:
             return _Outcome(failure=no_answer(error.message))
+        return await self._judge(request, request_id, reply)
 
     async def _judge(self, request: BatchRequest, request_id: str, reply: Reply) -> _Outcome:
         verdict = judge(reply.status)
@@ -203,7 +203,10 @@ class _Run:
             return NOT_TAKEN
         self._gate.passed()
         if reply.status == OK:
-            line = render_answer(request.custom_id, request_id, reply.status, reply.data)
+            try:
+                line = render_answer(request.custom_id, request_id, reply.status, reply.data)
+            except ServerError as error:
+                return _Outcome(failure=no_answer(error.message))
             return _Outcome(line=line)
         failure = refusal(reply.status, reply.data)
         if verdict is Verdict.AGAIN:
