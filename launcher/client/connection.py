@@ -58,21 +58,29 @@ class Reply:
 
 
 class Connection:
-    """Connections to one server, at most `limit` at once. Close it at the end."""
+    """Connections to one server, at most `limit` at once. Close it at the end.
 
-    def __init__(self, target: Target, limit: int = 8) -> None:
+    httpx looks at every connection of a pool for each request: whoever sends many requests at
+    once has many of these with one connection each, and makes the `tls` for all of them.
+    """
+
+    def __init__(
+        self, target: Target, tls: ssl.SSLContext | bool | None = None, limit: int = 8
+    ) -> None:
         self.target = target
         headers = {"User-Agent": "vllmd"}
         if target.api_key:
             headers["Authorization"] = f"Bearer {target.api_key}"
         limits = httpx.Limits(max_connections=limit, max_keepalive_connections=limit)
+        verify = make_tls(target) if tls is None else tls
         self._http = httpx.AsyncClient(
             base_url=target.url,
             headers=headers,
             # Whole calls have deadlines of ours; an answer may take as long as they allow.
             timeout=httpx.Timeout(None, connect=CONNECT_S),
             limits=limits,
-            transport=_own_transport(target, limits),
+            verify=verify,
+            transport=_socket_transport(target, limits),
             trust_env=not target.local,
         )
 
@@ -188,15 +196,20 @@ def _reason(error: httpx.TransportError) -> str:
     return (str(error) or type(error).__name__).lower()
 
 
-def _own_transport(target: Target, limits: httpx.Limits) -> httpx.AsyncHTTPTransport | None:
-    if not target.socket_path and not target.certificate:
-        return None
-    verify: ssl.SSLContext | bool = True
+def make_tls(target: Target) -> ssl.SSLContext | bool:
+    """Return how to know that a server is the right one: False where it speaks no TLS."""
     if target.certificate:
         # It is the server's own certificate, so the name in it proves nothing more.
-        verify = ssl.create_default_context(cafile=target.certificate)
-        verify.check_hostname = False
-        verify.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    return httpx.AsyncHTTPTransport(
-        verify=verify, uds=target.socket_path or None, limits=limits, trust_env=False
-    )
+        context = ssl.create_default_context(cafile=target.certificate)
+        context.check_hostname = False
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        return context
+    if target.local and not target.url.startswith("https:"):
+        return False  # reading the certificates of the world takes longer than a request
+    return httpx.create_ssl_context()
+
+
+def _socket_transport(target: Target, limits: httpx.Limits) -> httpx.AsyncHTTPTransport | None:
+    if not target.socket_path:
+        return None
+    return httpx.AsyncHTTPTransport(uds=target.socket_path, limits=limits, verify=False)

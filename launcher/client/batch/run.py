@@ -8,6 +8,7 @@ JSON, no answer in time) is tried again `retries` times, and then recorded as fa
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 import uuid
@@ -20,7 +21,7 @@ from launcher.client.batch.prepare import check_paths, pending, scan_requests, s
 from launcher.client.batch.progress import BatchResult, Silent, Tally
 from launcher.client.batch.results import ResultFile
 from launcher.client.batch.retry import Verdict, backoff_s, judge, parse_retry_after
-from launcher.client.connection import OK, Connection, UnreachableError, encode, moment
+from launcher.client.connection import OK, Connection, UnreachableError, encode, make_tls, moment
 from launcher.client.errors import DeadlineError, ServerError
 from launcher.client.messages import refuse
 from launcher.client.timeouts import render_duration
@@ -121,9 +122,10 @@ class _Run:
         self._file = file
         self._tally = tally
         self._show = show
-        # One more, so that the server's health can be asked while all others wait.
-        self._connection = Connection(target, options.concurrency + 1)
-        self._gate = Gate(self._connection, options.wait_s, show.say)
+        self._target = target
+        self._tls = make_tls(target)
+        self._asking = Connection(target, self._tls, 1)
+        self._gate = Gate(self._asking, options.wait_s, show.say)
         self._alone = asyncio.Lock()
 
     async def finish(
@@ -147,28 +149,37 @@ class _Run:
         except ExceptionGroup as errors:
             raise _first(errors) from None
         finally:
-            await self._connection.close()
+            await self._asking.close()
 
     async def _work(self, waiting: Iterator[BatchRequest | None]) -> None:
-        for request in waiting:
-            if request is None:
-                await asyncio.sleep(0)
-                continue
-            await self._settle(request)
-
-    async def _settle(self, request: BatchRequest) -> None:
-        """Send a request until it has a result, and write that."""
         model = {"model": self._options.model} if self._options.model else {}
-        body = encode({**request.body, **model})
+        connection = Connection(self._target, self._tls, 1)
+        try:
+            for request in waiting:
+                if request is None:
+                    await asyncio.sleep(0)
+                    continue
+                body = encode({**request.body, **model})
+                await self._settle(connection, request, body)
+        finally:
+            await connection.close()
+
+    async def _settle(self, connection: Connection, request: BatchRequest, body: bytes) -> None:
+        """Send a request until it has a result, and write that."""
         failures = 0
         while True:
             request_id = f"vllmd-batch-{uuid.uuid4().hex}"
-            outcome = await self._attempt(request, body, request_id, failures)
+            await self._gate.enter()
+            # One of these may crash the server, with everything in it: they go one after another,
+            # so that the innocent ones among them fail no more often.
+            async with self._alone if failures >= SUSPECT else contextlib.nullcontext():
+                outcome = await self._attempt(connection, request, body, request_id)
+            if outcome is NOT_TAKEN:
+                continue
             if outcome.line:
                 self._record(outcome.line, failed=outcome.failure is not None)
                 return
-            if outcome.failure is None:
-                continue
+            assert outcome.failure is not None  # noqa: S101  (for the type checker)
             failures += 1
             if failures > self._options.retries:
                 line = render_failure(request.custom_id, request_id, outcome.failure)
@@ -178,12 +189,13 @@ class _Run:
             await asyncio.sleep(backoff_s(failures, random.random()))  # noqa: S311  (no secret)
 
     async def _attempt(
-        self, request: BatchRequest, body: bytes, request_id: str, failures: int
+        self, connection: Connection, request: BatchRequest, body: bytes, request_id: str
     ) -> _Outcome:
         """Send a request once. Where the server has not taken it, wait until it may."""
-        await self._gate.enter()
+        headers = {"X-Request-Id": request_id}  # vLLM writes it to its log
+        until = moment(self._options.request_timeout_s)
         try:
-            reply = await self._send(request.url, body, request_id, alone=failures >= SUSPECT)
+            reply = await connection.post(request.url, body, until, headers)
         except UnreachableError:
             await self._gate.check()
             return NOT_TAKEN
@@ -213,17 +225,6 @@ class _Run:
             return _Outcome(failure=failure)
         line = render_failure(request.custom_id, request_id, failure)
         return _Outcome(line=line, failure=failure)
-
-    async def _send(self, url: str, body: bytes, request_id: str, *, alone: bool) -> Reply:
-        headers = {"X-Request-Id": request_id}  # vLLM writes it to its log
-        if not alone:
-            until = moment(self._options.request_timeout_s)
-            return await self._connection.post(url, body, until, headers)
-        # One of these may crash the server, with everything in it: they go one after another, so
-        # that the innocent ones among them fail no more often.
-        async with self._alone:
-            until = moment(self._options.request_timeout_s)
-            return await self._connection.post(url, body, until, headers)
 
     async def _hold(self, reply: Reply) -> None:
         asked = parse_retry_after(reply.headers.get("retry-after", ""), time.time())
