@@ -33,7 +33,7 @@ from launcher.process.fleet import Fleet, Member, State
 from launcher.process.logfile import LogFile
 from launcher.process.machine import step
 from launcher.process.relay import Relay
-from launcher.process.signals import STOPPING, SignalPipe
+from launcher.process.signals import STOPPING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from launcher.process.events import Action, Event
     from launcher.process.probe import HealthCheck
+    from launcher.process.signals import SignalPipe
     from launcher.process.spec import ExitStatus, ProcessSpec
 
 LONGEST_SLEEP_MS = 86_400_000  # poll(2) takes an int
@@ -56,15 +57,19 @@ class Supervisor:
         self,
         specs: tuple[ProcessSpec, ...],
         environ: Mapping[str, str],
+        signals: SignalPipe,
         *,
         wait_ready: bool = False,
     ) -> None:
         """Open every log, before anything is started.
 
+        A stop that `signals` has caught already is heeded: nothing is started then.
+
         Raises:
             StartError: a log cannot be opened.
         """
         self._environ = environ
+        self._signals = signals
         self._fleet = Fleet(
             members=tuple(Member(spec=spec) for spec in specs), wait_ready=wait_ready
         )
@@ -80,9 +85,10 @@ class Supervisor:
 
     def run(self) -> int:
         """Start everything, supervise it, and return the exit code once all has ended."""
-        self._signals = SignalPipe()
         try:
-            self._happened(Begun())
+            self._handle_signals()
+            if self._code is None:
+                self._happened(Begun())
             while self._code is None:
                 self._wait()
         finally:
