@@ -82,6 +82,7 @@ def _spawned(fleet: Fleet, member: Member, pid: int, now: float) -> Step:
         return _with(fleet, ready), [Say(name=spec.name, text=f"started (pid {pid})")]
     starting = replace(member, pid=pid, started_at=now, deadline=now + spec.startup_timeout_s)
     text = f"started (pid {pid}), waiting for {spec.probe.address()}{spec.probe.path}"
+    text += f"; log: {spec.log.path}" if spec.log else ""
     return _with(fleet, starting), [Say(name=spec.name, text=text)]
 
 
