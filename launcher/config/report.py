@@ -15,6 +15,7 @@ import json
 from launcher.config.locate import find_place, index
 from launcher.config.masking import find_secrets, mask_line
 from launcher.config.problems import dotted
+from launcher.config.suggest import find_nearest
 from launcher.record import record, replace
 
 TYPE_CHECKING = False
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from launcher.config.document import Document
     from launcher.config.locate import Place
     from launcher.config.problems import Origin, Path, Problem
+
+SECRET_NAMES = ("api_key", "hf_token", "token", "password", "secret", "access_key", "vllm_api_key")
 
 
 @record
@@ -64,7 +67,8 @@ class Locator:
         if place is None:
             return spot
         if problem.at_key or not exact:
-            return self._with_source(spot, place.line, place.column, place.length)
+            hidden = place if exact and _is_like_secret(problem.path[-1]) else None
+            return self._with_source(spot, place.line, place.column, place.length, hidden)
         return self._with_source(spot, place.value_line, place.value_column, place.value_length)
 
     def where(self, origin: Origin, path: Path) -> str:
@@ -81,7 +85,9 @@ class Locator:
             self._places[origin] = index(text) if text is not None else {}
         return self._places[origin]
 
-    def _with_source(self, spot: Spot, line: int, column: int, length: int) -> Spot:
+    def _with_source(
+        self, spot: Spot, line: int, column: int, length: int, hidden: Place | None = None
+    ) -> Spot:
         spot = replace(spot, line=line, column=column, length=max(1, length))
         # Only files are quoted: an override is one line that may hold anything, secrets too.
         if spot.origin is None or spot.origin.kind != "file" or spot.origin not in self._texts:
@@ -95,8 +101,16 @@ class Locator:
             return spot
         start = sum(len(passed) + 1 for passed in lines[: line - 1])
         secrets = self._secrets[spot.origin]
+        if hidden is not None and hidden.value_line == line:
+            begin = start + hidden.value_column - 1
+            secrets = [*secrets, (begin, begin + hidden.value_length)]
         source, caret = mask_line(start, lines[line - 1].rstrip("\r"), secrets, column)
         return replace(spot, source=source, caret=caret)
+
+
+def _is_like_secret(part: str | int) -> bool:
+    """Tell whether an unknown key may be a secret's misspelled name: `VLLM_APII_KEY`."""
+    return find_nearest(str(part), SECRET_NAMES) is not None
 
 
 def sort_problems(problems: Iterable[Problem], locator: Locator) -> list[tuple[Problem, Spot]]:

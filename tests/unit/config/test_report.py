@@ -40,6 +40,13 @@ def test_render_text_secret_value_is_masked() -> None:
     )
 
 
+def test_render_text_misspelled_secret_is_masked() -> None:
+    document = parse_toml('VLLM_APII_KEY = "sk-4f1d"', FILE)
+    problem = Problem(message="no", origin=FILE, path=("VLLM_APII_KEY",), at_key=True)
+    shown = "error: vllm.toml:1:1: no\n   1 | VLLM_APII_KEY = ***\n     | ^^^^^^^^^^^^^"
+    assert _text(problem, document) == shown
+
+
 def test_render_text_missing_key_shows_its_table() -> None:
     problem = Problem(message="no", origin=FILE, path=("a", "missing"))
     assert _text(problem) == "error: vllm.toml:1:1: no\n   1 | [a]\n     | ^^^"
