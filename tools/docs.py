@@ -15,14 +15,18 @@ from typing import TYPE_CHECKING
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from launcher.server.catalogue.advice import explain_unknown  # noqa: E402
 from launcher.server.catalogue.data import load_catalogue, load_help  # noqa: E402
+from launcher.server.catalogue.successors import SUCCESSORS  # noqa: E402
 from launcher.server.model import CONTROL_KEYS, MASTER_KEYS  # noqa: E402
+from launcher.server.presets import PRESETS  # noqa: E402
 from launcher.server.schema import render_file_schema  # noqa: E402
 
 if TYPE_CHECKING:
     from launcher.config.reader import Key
 
 PAGE = ROOT / "docs" / "configuration.md"
+OPTIONS = ROOT / "docs" / "options.md"
 SCHEMA = ROOT / "model-configs" / "vllmd.schema.json"
 
 
@@ -52,7 +56,32 @@ def replace_block(text: str, name: str, block: str) -> str:
 def render_page(text: str) -> str:
     """Return the page with its generated tables up to date."""
     text = replace_block(text, "master", render_keys(MASTER_KEYS))
+    text = replace_block(text, "presets", render_presets())
     return replace_block(text, "control", render_keys(CONTROL_KEYS))
+
+
+def render_presets() -> str:
+    """Render what each preset sets as Markdown."""
+    rows = ["| preset | sets |", "|---|---|"]
+    for name, options in PRESETS.items():
+        shown = ", ".join(f"`{key} = {_bare(value)}`" for key, value in options.items())
+        rows.append(f"| `{name}` | {shown} |")
+    return "\n".join(rows)
+
+
+def render_successors() -> str:
+    """Render the options that vLLM no longer has, and what took their place, as Markdown."""
+    catalogue = load_catalogue()
+    rows = ["| option | what `vllmd` says |", "|---|---|"]
+    for name in sorted(SUCCESSORS):
+        if catalogue.find(name) is None:
+            message, hint = explain_unknown(catalogue, name)
+            rows.append(f"| `{name}` | {message}; {hint} |")
+    return "\n".join(rows)
+
+
+def _bare(value: object) -> str:
+    return _toml(value).strip("`")
 
 
 def _toml(value: object) -> str:
@@ -71,7 +100,12 @@ def render_schema() -> str:
 def main() -> int:
     """Rewrite the generated files, or check them."""
     page = PAGE.read_text(encoding="utf-8")
-    wanted = {PAGE: render_page(page), SCHEMA: render_schema()}
+    options = OPTIONS.read_text(encoding="utf-8")
+    wanted = {
+        PAGE: render_page(page),
+        OPTIONS: replace_block(options, "successors", render_successors()),
+        SCHEMA: render_schema(),
+    }
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
     if "--check" not in sys.argv[1:]:
         for path in stale:

@@ -31,6 +31,7 @@ MEGABYTE = 1_000_000
 STANDARD_ENV = (("PYTHONUNBUFFERED", "1"), ("CUDA_DEVICE_ORDER", "PCI_BUS_ID"))
 # Ours alone: the overrides may hold the secrets of another instance.
 UNSET = ("AUTO_INFER_VLLM_CONFIG", "AUTO_INFER_VLLM_OVERRIDES")
+EVERY_GPU = "all"
 
 
 @record
@@ -82,7 +83,7 @@ def plan_launch(config: LauncherConfig, facts: Facts) -> LaunchPlan:
     for check in CHECKS:
         check(enabled, facts, problems)
     planned: list[InstancePlan] = []
-    holders: dict[str, list[str]] = {}  # GPU -> the instances planned on it so far
+    holders: dict[str, str] = {}  # GPU -> the instance planned on it last
     for instance in enabled:
         after = _predecessors(instance, holders, facts)
         planned.append(_plan_instance(instance, config, facts, prefix, after, problems))
@@ -104,9 +105,7 @@ def _skip_reason(config: LauncherConfig) -> str:
     return "control.enabled is false" if config.master.enable else "master.enable is false"
 
 
-def _predecessors(
-    instance: Instance, holders: dict[str, list[str]], facts: Facts
-) -> tuple[str, ...]:
+def _predecessors(instance: Instance, holders: dict[str, str], facts: Facts) -> tuple[str, ...]:
     """Return who has to be healthy first: the last instance before it on each of its GPUs.
 
     vLLM measures free memory while it starts, so two servers starting on one GPU take each
@@ -115,14 +114,15 @@ def _predecessors(
     gpus = instance.control.gpu_ids
     if isinstance(gpus, NoGpus) or not (facts.accelerators or isinstance(gpus, GpuIds)):
         return ()
-    mine = gpus.ids if isinstance(gpus, GpuIds) else ("all",)
-    wanted: dict[str, None] = {}
-    for gpu, names in holders.items():
-        if gpu in mine or "all" in (gpu, *mine):
-            wanted[names[-1]] = None
-    for gpu in mine:
-        holders.setdefault(gpu, []).append(instance.name)
-    return tuple(wanted)
+    if isinstance(gpus, GpuIds):
+        former = [holders.get(gpu) or holders.get(EVERY_GPU) for gpu in gpus.ids]
+        holders.update(dict.fromkeys(gpus.ids, instance.name))
+    else:
+        former = list(holders.values())
+        # Whoever comes next on any GPU waits for this one, and with it for all before it.
+        holders.clear()
+        holders[EVERY_GPU] = instance.name
+    return tuple(dict.fromkeys(name for name in former if name))
 
 
 def _plan_instance(  # noqa: PLR0913, PLR0917

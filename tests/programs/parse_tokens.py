@@ -90,12 +90,17 @@ def plain(value: object) -> object:
         return [plain(item) for item in value]
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
-    if dataclasses.is_dataclass(value) or not isinstance(value, (str, int, float, type(None))):
-        return repr(value)
-    return value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {name: plain(thing) for name, thing in _set_fields(value)}
+    return value if isinstance(value, (str, int, float, type(None))) else repr(value)
 
 
-def _dataclass_of(action: argparse.Action) -> Any:
+def _set_fields(thing: Any) -> list[tuple[str, Any]]:  # noqa: ANN401
+    pairs = ((field, getattr(thing, field.name)) for field in dataclasses.fields(thing))
+    return [(field.name, value) for field, value in pairs if value != field.default]
+
+
+def _dataclass_of(action: argparse.Action) -> Any:  # noqa: ANN401
     """Find the dataclass that a converter of vLLM's reads, in its closures and defaults."""
     convert: Any = action.type
     while getattr(convert, "__name__", "") in {"_optional_type", "_parse_type"}:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import Self
 
-PROGRAM = os.path.join(os.path.dirname(__file__), "parse_tokens.py")
+PROGRAM = os.path.join(os.path.dirname(__file__), "..", "programs", "parse_tokens.py")
 
 
 class RealParser:
@@ -29,7 +30,7 @@ class RealParser:
         )
         self.options: list[dict[str, Any]] = self._hear()["options"]
 
-    def parse(self, tokens: list[str], dest: str, fields: list[str] | None = None) -> Any:
+    def parse(self, tokens: list[str], dest: str, fields: list[str] | None = None) -> Any:  # noqa: ANN401
         """Return what the parser makes of an option, or of the fields of a dataclass.
 
         Raises:
