@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from launcher.config.document import Document
+    from launcher.config.locate import Place
     from launcher.config.problems import Origin, Path, Problem
 
 SECRET_NAMES = ("api_key", "hf_token", "token", "password", "secret", "access_key", "vllm_api_key")
@@ -160,7 +161,7 @@ def describe(problem: Problem, spot: Spot) -> dict[str, str | int | None]:
     return {
         "severity": problem.severity,
         "path": spot.path or None,
-        "file": spot.origin.name if spot.origin else None,
+        "file": spot.origin.name if spot.origin and spot.origin.kind != "default" else None,
         "line": spot.line or None,
         "column": spot.column or None,
         "message": problem.message,
@@ -182,7 +183,7 @@ def render_count(problems: Iterable[Problem]) -> str:
 
 
 def _prefix(spot: Spot) -> str:
-    if spot.origin is None:
+    if spot.origin is None or spot.origin.kind == "default":
         return f"{spot.path}: " if spot.path else ""
     if spot.line:
         return f"{spot.origin.name}:{spot.line}:{spot.column}: "
