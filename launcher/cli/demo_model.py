@@ -22,5 +22,6 @@ def main(argv: list[str], _environ: Mapping[str, str]) -> int:
     """
     directory = parse_demo_model(argv).directory
     names = write_demo_model(directory)
-    print(f"the demo model is in {directory}: {', '.join(names)}", file=sys.stderr)
+    written = f"wrote {', '.join(names)}" if names else "nothing to write, it was there"
+    print(f"the demo model is in {directory} ({written})", file=sys.stderr)
     return EX_OK

@@ -32,27 +32,38 @@ class Place:
     value_length: int  # of the value's first line
 
 
-def index(text: str) -> dict[Path, Place]:
+class Places(dict["Path", Place]):
+    """Places by path, and the paths by what they are with `-` and `_` alike."""
+
+    def __init__(self, places: Mapping[Path, Place]) -> None:
+        super().__init__(places)
+        self._alike: dict[Path, list[Path]] | None = None
+
+    def alike(self, path: Path) -> list[Path]:
+        """Return the known paths that differ from `path` in `-` and `_` at most."""
+        if self._alike is None:
+            self._alike = {}
+            for known in self:
+                self._alike.setdefault(_folded_path(known), []).append(known)
+        return self._alike.get(_folded_path(path), [])
+
+
+def index(text: str) -> Places:
     """Return the place of every key path in a TOML text that tomli accepts.
 
     A table's value is its header's; elements of arrays have an integer as the last part.
     """
-    return _Scanner(text).scan()
+    return Places(_Scanner(text).scan())
 
 
-def find_place(places: Mapping[Path, Place], path: Path) -> tuple[Place | None, bool]:
+def find_place(places: Places, path: Path) -> tuple[Place | None, bool]:
     """Return the place of `path`, else of the nearest enclosing table, and whether it is exact.
 
     Keys are compared with `-` and `_` alike: server options may be written either way.
     """
     if path in places:
         return places[path], True
-    wanted = tuple(_folded(part) for part in path)
-    alike = [
-        known
-        for known in places
-        if len(known) == len(path) and tuple(_folded(part) for part in known) == wanted
-    ]
+    alike = places.alike(path)
     if alike:
         # Instances 'a-b' and 'a_b' are two: the one with most parts spelled alike is meant.
         return places[max(alike, key=lambda known: _equal_parts(known, path))], True
@@ -65,8 +76,8 @@ def _equal_parts(one: Path, other: Path) -> int:
     return sum(a == b for a, b in zip(one, other, strict=True))
 
 
-def _folded(part: str | int) -> str | int:
-    return part.replace("-", "_") if isinstance(part, str) else part
+def _folded_path(path: Path) -> Path:
+    return tuple(part.replace("-", "_") if isinstance(part, str) else part for part in path)
 
 
 class _Scanner:

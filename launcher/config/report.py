@@ -12,17 +12,16 @@ from __future__ import annotations
 
 import json
 
-from launcher.config.locate import find_place, index
+from launcher.config.locate import Places, find_place, index
 from launcher.config.masking import find_secrets, mask_line
 from launcher.config.problems import dotted
 from launcher.record import record, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from launcher.config.document import Document
-    from launcher.config.locate import Place
     from launcher.config.problems import Origin, Path, Problem
 
 
@@ -47,7 +46,7 @@ class Locator:
 
     def __init__(self, documents: Iterable[Document]) -> None:
         self._texts = {document.origin: document.text for document in documents}
-        self._places: dict[Origin, Mapping[Path, Place]] = {}
+        self._places: dict[Origin, Places] = {}
         self._secrets: dict[Origin, list[tuple[int, int]]] = {}
         self._lines: dict[Origin, list[str]] = {}
 
@@ -75,10 +74,10 @@ class Locator:
                 return f"{origin.name}:{place.line}:{place.column}"
         return origin.name
 
-    def _index(self, origin: Origin) -> Mapping[Path, Place]:
+    def _index(self, origin: Origin) -> Places:
         if origin not in self._places:
             text = self._texts.get(origin)
-            self._places[origin] = index(text) if text is not None else {}
+            self._places[origin] = index(text) if text is not None else Places({})
         return self._places[origin]
 
     def _with_source(self, spot: Spot, line: int, column: int, length: int) -> Spot:

@@ -102,12 +102,12 @@ def plain(value: object) -> object:
     return value if isinstance(value, (str, int, float, type(None))) else repr(value)
 
 
-def _set_fields(thing: Any) -> list[tuple[str, Any]]:  # noqa: ANN401
+def _set_fields(thing: Any) -> list[tuple[str, Any]]:
     pairs = ((field, getattr(thing, field.name)) for field in dataclasses.fields(thing))
     return [(field.name, value) for field, value in pairs if value != field.default]
 
 
-def _dataclass_of(action: argparse.Action) -> Any:  # noqa: ANN401
+def _dataclass_of(action: argparse.Action) -> Any:
     """Find the dataclass that a converter of vLLM's reads, in its closures and defaults."""
     convert: Any = action.type
     while getattr(convert, "__name__", "") in {"_optional_type", "_parse_type"}:

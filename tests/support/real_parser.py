@@ -30,7 +30,7 @@ class RealParser:
         )
         self.options: list[dict[str, Any]] = self._hear()["options"]
 
-    def parse(self, tokens: list[str], dest: str, fields: list[str] | None = None) -> Any:  # noqa: ANN401
+    def parse(self, tokens: list[str], dest: str, fields: list[str] | None = None) -> Any:
         """Return what the parser makes of an option, or of the fields of a dataclass.
 
         Raises:

@@ -64,7 +64,7 @@ def described(parser: RealParser) -> dict[str, dict[str, Any]]:
     return {option["dest"]: option for option in parser.options}
 
 
-def parse(parser: RealParser, option: Option, value: Any) -> Any:  # noqa: ANN401
+def parse(parser: RealParser, option: Option, value: Any) -> Any:
     """Translate a value and let vLLM parse the tokens."""
     assert check_value(option, value) is None, (option.name, value)
     facts = described(parser)[option.name]

@@ -11,7 +11,7 @@ import pytest
 from tools.catalogue.kinds import describe_action, first_paragraph
 
 
-def describe(*flags: str, **keywords: Any) -> dict[str, Any]:  # noqa: ANN401
+def describe(*flags: str, **keywords: Any) -> dict[str, Any]:
     action = argparse.ArgumentParser().add_argument(*flags, **keywords)
     return describe_action(action, list(action.option_strings), "", deprecated=False)
 
