@@ -8,6 +8,7 @@ from __future__ import annotations
 from launcher.config.problems import WARNING, type_name
 from launcher.config.secrets import is_secret_name
 from launcher.server.address import (
+    EVERY_INTERFACE,
     MAX_PORT,
     effective,
     effective_integer,
@@ -25,30 +26,44 @@ if TYPE_CHECKING:
 
     from launcher.config.problems import Path
     from launcher.config.reader import Problems
+    from launcher.server.address import Address
     from launcher.server.catalogue.lookup import Catalogue
     from launcher.server.facts import Facts
     from launcher.server.model import EnvSetting, Instance
 
     Instances: TypeAlias = tuple[Instance, ...]
 
+FIRST_FREE_PORT = 1024  # below, only root may listen
 UTILIZATION = "gpu_memory_utilization"
 
 
 def check_addresses(instances: Instances, _facts: Facts, problems: Problems) -> None:
     """Refuse what is no address, and two servers on one."""
     checked = [instance for instance in instances if _is_address(instance, problems)]
-    by_port: dict[object, list[Instance]] = {}
+    addresses = {instance.name: server_address(instance) for instance in checked}
+    ports = {address.port for address in addresses.values()}
+    holders: dict[object, dict[str, Instance]] = {}  # port -> interface -> who has it
     for instance in checked:
-        address = server_address(instance)
-        others = by_port.setdefault(address.socket_path or address.port, [])
-        for other in others:
-            if address.clashes(server_address(other)):
-                message = f"'{instance.name}' and '{other.name}' both listen on {address.shown()}"
-                free = max(server_address(each).port for each in checked) + 1
-                hint = f"give one another port, like port = {free}"
-                problems.add(_path(instance, "port", "uds"), message, hint)
-                break
-        others.append(instance)
+        address = addresses[instance.name]
+        others = holders.setdefault(address.socket_path or address.port, {})
+        interface = address.interface()
+        other = others.get(interface) or others.get(EVERY_INTERFACE)
+        if other is None and interface == EVERY_INTERFACE:
+            other = next(iter(others.values()), None)
+        if other is not None:
+            message = f"'{instance.name}' and '{other.name}' both listen on {address.shown()}"
+            place = _path(instance, "uds" if address.socket_path else "port")
+            problems.add(place, message, _address_hint(address, ports))
+        others.setdefault(interface, instance)
+
+
+def _address_hint(address: Address, ports: set[int]) -> str:
+    if address.socket_path:
+        return "give one another path as uds"
+    free = address.port
+    while free in ports:
+        free = free + 1 if free < MAX_PORT else FIRST_FREE_PORT
+    return f"give one another port, like port = {free}"
 
 
 def _is_address(instance: Instance, problems: Problems) -> bool:
