@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Write the tables of docs/ that are generated from the model; a test fails where they drift.
 
-    python tools/docs.py          rewrite the tables in place
-    python tools/docs.py --check  exit 1, naming the files, where one is out of date
+python tools/docs.py          rewrite the tables in place
+python tools/docs.py --check  exit 1, naming the files, where one is out of date
 """
 
 from __future__ import annotations

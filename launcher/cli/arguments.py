@@ -22,6 +22,24 @@ class Parser(argparse.ArgumentParser):
         """
         raise UsageError(message, f"see '{self.prog} --help'")
 
+    def parse_words(self, words: list[str]) -> argparse.Namespace:
+        """Parse all words; the first one that means nothing is named, with what is like it.
+
+        Raises:
+            UsageError: words that mean nothing.
+        """
+        namespace, strangers = self.parse_known_args(words)
+        if not strangers:
+            return namespace
+        word = strangers[0].partition("=")[0]
+        if not word.startswith("-"):
+            raise UsageError(f"one word too many: '{word}'", f"see '{self.prog} --help'")
+        from launcher.config.suggest import find_nearest  # noqa: PLC0415  (a mistake: needs difflib)
+
+        nearest = find_nearest(word, self._option_string_actions)
+        hint = f"did you mean '{nearest}'?" if nearest else f"see '{self.prog} --help'"
+        raise UsageError(f"unknown option '{word}'", hint)
+
 
 def new_parser(command: str, description: str, epilog: str = "") -> Parser:
     """Return a parser for one command; no abbreviations, texts as they are written."""
@@ -83,7 +101,7 @@ def parse_run(words: list[str]) -> argparse.Namespace:
         action="store_true",
         help="start the main program CMD only when every instance is healthy",
     )
-    return parser.parse_args(words)
+    return parser.parse_words(words)
 
 
 def parse_check(words: list[str]) -> argparse.Namespace:
@@ -105,7 +123,7 @@ def parse_check(words: list[str]) -> argparse.Namespace:
         default="text",
         help="text for people (default), json for programs, github for annotations",
     )
-    return parser.parse_args(words)
+    return parser.parse_words(words)
 
 
 def parse_plan(words: list[str]) -> argparse.Namespace:
@@ -127,7 +145,7 @@ def parse_plan(words: list[str]) -> argparse.Namespace:
         default="text",
         help="text for people (default), json for programs, shell for pasting",
     )
-    return parser.parse_args(words)
+    return parser.parse_words(words)
 
 
 def parse_demo_model(words: list[str]) -> argparse.Namespace:
@@ -143,4 +161,4 @@ def parse_demo_model(words: list[str]) -> argparse.Namespace:
         "example:\n  vllmd demo-model /tmp/demo-model\n",
     )
     parser.add_argument("directory", metavar="DIR", help="where to write it; made if missing")
-    return parser.parse_args(words)
+    return parser.parse_words(words)

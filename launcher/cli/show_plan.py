@@ -29,7 +29,7 @@ def render_json_plan(plan: LaunchPlan, cwd: str) -> str:
         "skipped": [{"name": name, "reason": reason} for name, reason in plan.skipped],
         "problems": [describe(problem, spot) for problem, spot in problems],
     }
-    return json.dumps(shown, indent=2, ensure_ascii=False)
+    return json.dumps(shown, indent=2)
 
 
 def _describe(
