@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import stat
 
+from launcher.process.orphans import can_adopt_orphans
 from launcher.server.catalogue.data import load_catalogue, load_environment
 from launcher.server.catalogue.installed import find_installed
-from launcher.server.facts import Facts, PixiFacts, PythonFacts
+from launcher.server.facts import Facts, PixiFacts, PythonFacts, is_vllm_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,13 +33,14 @@ def gather(
     python = _python(asked, environ, own_python)
     pixi = _pixi(asked, environ) if asked.pixi_project_dir else None
     found = pixi.vllm_version if pixi else python.vllm_version
-    is_vllm = asked.module.startswith("vllm.")
+    is_vllm = is_vllm_module(asked.module)
     return Facts(
         module=asked.module,
         environ=environ,
         python=python,
         pixi=pixi,
         vllm_version=vllm_version or found,
+        adopts_orphans=can_adopt_orphans(),
         catalogue=load_catalogue(vllm_version or found or "") if is_vllm else None,
         environment_names=load_environment() if is_vllm and asked.names_variables else "",
         accelerators=any(os.path.exists(path) for path in DEVICES),
@@ -47,6 +49,15 @@ def gather(
         secrets=secrets,
         secret_faults=secret_faults,
     )
+
+
+def find_default_version(environ: Mapping[str, str], own_python: str) -> str:
+    """Return the version of the vLLM that an empty configuration would run; empty for none."""
+    for path in dict.fromkeys((*_on_path(INTERPRETERS, environ), own_python)):
+        version = _vllm_version(path, environ)
+        if version is not None:
+            return version
+    return ""
 
 
 def find_program(name: str, environ: Mapping[str, str]) -> str | None:
@@ -113,7 +124,7 @@ def _python(asked: Questions, environ: Mapping[str, str], own_python: str) -> Py
         return PythonFacts(path=path, vllm_version=_vllm_version(path, environ) if path else None)
     candidates = dict.fromkeys(_on_path(INTERPRETERS, environ))
     candidates.setdefault(own_python)
-    if not asked.module.startswith("vllm."):
+    if not is_vllm_module(asked.module):
         # Nobody can tell who has it; the shell's choice is what the user would have typed.
         return PythonFacts(path=next(iter(candidates)))
     for path in candidates:

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Write the tables of docs/ that are generated from the model; a test fails where they drift.
+"""Write what is generated from the model: tables of docs/, and the schema beside the examples.
 
-python tools/docs.py          rewrite the tables in place
+python tools/docs.py          rewrite it all in place; a test fails where it has drifted
 python tools/docs.py --check  exit 1, naming the files, where one is out of date
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +15,19 @@ from typing import TYPE_CHECKING
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from launcher.server.catalogue.advice import explain_unknown  # noqa: E402
+from launcher.server.catalogue.data import load_catalogue, load_help  # noqa: E402
+from launcher.server.catalogue.successors import SUCCESSORS  # noqa: E402
 from launcher.server.model import CONTROL_KEYS, MASTER_KEYS  # noqa: E402
+from launcher.server.presets import PRESETS  # noqa: E402
+from launcher.server.schema import render_file_schema  # noqa: E402
 
 if TYPE_CHECKING:
     from launcher.config.reader import Key
 
 PAGE = ROOT / "docs" / "configuration.md"
+OPTIONS = ROOT / "docs" / "options.md"
+SCHEMA = ROOT / "model-configs" / "vllmd.schema.json"
 
 
 def render_keys(keys: tuple[Key, ...]) -> str:
@@ -48,7 +56,32 @@ def replace_block(text: str, name: str, block: str) -> str:
 def render_page(text: str) -> str:
     """Return the page with its generated tables up to date."""
     text = replace_block(text, "master", render_keys(MASTER_KEYS))
+    text = replace_block(text, "presets", render_presets())
     return replace_block(text, "control", render_keys(CONTROL_KEYS))
+
+
+def render_presets() -> str:
+    """Render what each preset sets as Markdown."""
+    rows = ["| preset | sets |", "|---|---|"]
+    for name, options in PRESETS.items():
+        shown = ", ".join(f"`{key} = {_bare(value)}`" for key, value in options.items())
+        rows.append(f"| `{name}` | {shown} |")
+    return "\n".join(rows)
+
+
+def render_successors() -> str:
+    """Render the options that vLLM no longer has, and what took their place, as Markdown."""
+    catalogue = load_catalogue()
+    rows = ["| option | what `vllmd` says |", "|---|---|"]
+    for name in sorted(SUCCESSORS):
+        if catalogue.find(name) is None:
+            message, hint = explain_unknown(catalogue, name)
+            rows.append(f"| `{name}` | {message}; {hint} |")
+    return "\n".join(rows)
+
+
+def _bare(value: object) -> str:
+    return _toml(value).strip("`")
 
 
 def _toml(value: object) -> str:
@@ -59,17 +92,28 @@ def _toml(value: object) -> str:
     return f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
 
 
+def render_schema() -> str:
+    """Return the schema of the TOML file for the newest version of vLLM that we know."""
+    return json.dumps(render_file_schema(load_catalogue(), load_help()), indent=1) + "\n"
+
+
 def main() -> int:
-    """Rewrite the page, or check it."""
-    text = PAGE.read_text(encoding="utf-8")
-    wanted = render_page(text)
-    if text == wanted:
+    """Rewrite the generated files, or check them."""
+    page = PAGE.read_text(encoding="utf-8")
+    options = OPTIONS.read_text(encoding="utf-8")
+    wanted = {
+        PAGE: render_page(page),
+        OPTIONS: replace_block(options, "successors", render_successors()),
+        SCHEMA: render_schema(),
+    }
+    stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
+    if "--check" not in sys.argv[1:]:
+        for path in stale:
+            path.write_text(wanted[path], encoding="utf-8")
         return 0
-    if "--check" in sys.argv[1:]:
-        print(f"{PAGE.relative_to(ROOT)} is out of date: run python tools/docs.py", file=sys.stderr)
-        return 1
-    PAGE.write_text(wanted, encoding="utf-8")
-    return 0
+    for path in stale:
+        print(f"{path.relative_to(ROOT)} is out of date: run python tools/docs.py", file=sys.stderr)
+    return 1 if stale else 0
 
 
 if __name__ == "__main__":

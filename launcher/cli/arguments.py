@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 
+UNRECOGNIZED = "unrecognized arguments: "  # what argparse says before the words it did not take
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are ours: one message, exit code 64."""
 
@@ -20,25 +23,19 @@ class Parser(argparse.ArgumentParser):
         Raises:
             UsageError: always.
         """
-        raise UsageError(message, f"see '{self.prog} --help'")
-
-    def parse_words(self, words: list[str]) -> argparse.Namespace:
-        """Parse all words; the first one that means nothing is named, with what is like it.
-
-        Raises:
-            UsageError: words that mean nothing.
-        """
-        namespace, strangers = self.parse_known_args(words)
-        if not strangers:
-            return namespace
-        word = strangers[0].partition("=")[0]
+        see = f"see '{self.prog} --help'"
+        words = message.removeprefix(UNRECOGNIZED)
+        if words == message:
+            raise UsageError(message, see)
+        word = words.partition(" ")[0].partition("=")[0]
         if not word.startswith("-"):
-            raise UsageError(f"one word too many: '{word}'", f"see '{self.prog} --help'")
-        from launcher.config.suggest import find_nearest  # noqa: PLC0415  (a mistake: needs difflib)
+            raise UsageError(f"one word too many: '{word}'", see)
+        from launcher.config.suggest import find_nearest  # noqa: PLC0415  (for a mistake only)
 
         nearest = find_nearest(word, self._option_string_actions)
-        hint = f"did you mean '{nearest}'?" if nearest else f"see '{self.prog} --help'"
-        raise UsageError(f"unknown option '{word}'", hint)
+        raise UsageError(
+            f"unknown option '{word}'", f"did you mean '{nearest}'?" if nearest else see
+        )
 
 
 def new_parser(command: str, description: str, epilog: str = "") -> Parser:
@@ -71,6 +68,25 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """Add the version of vLLM whose options count."""
+    parser.add_argument(
+        "--vllm-version",
+        metavar="V",
+        default="",
+        type=_version,
+        help="check against this version of vLLM, like 0.32.0 (default: the installed one)",
+    )
+
+
+def _version(text: str) -> str:
+    from launcher.server.catalogue.versions import parse_version  # noqa: PLC0415
+
+    if text and parse_version(text) is None:
+        raise argparse.ArgumentTypeError(f"'{text}' is no version; write it like 0.32.0")
+    return text
+
+
 RUN_EXAMPLES = """\
 examples:
   vllmd run vllm.toml
@@ -101,7 +117,7 @@ def parse_run(words: list[str]) -> argparse.Namespace:
         action="store_true",
         help="start the main program CMD only when every instance is healthy",
     )
-    return parser.parse_words(words)
+    return parser.parse_args(words)
 
 
 def parse_check(words: list[str]) -> argparse.Namespace:
@@ -123,7 +139,8 @@ def parse_check(words: list[str]) -> argparse.Namespace:
         default="text",
         help="text for people (default), json for programs, github for annotations",
     )
-    return parser.parse_words(words)
+    add_version(parser)
+    return parser.parse_args(words)
 
 
 def parse_plan(words: list[str]) -> argparse.Namespace:
@@ -145,7 +162,43 @@ def parse_plan(words: list[str]) -> argparse.Namespace:
         default="text",
         help="text for people (default), json for programs, shell for pasting",
     )
-    return parser.parse_words(words)
+    return parser.parse_args(words)
+
+
+def parse_explain(words: list[str]) -> argparse.Namespace:
+    """Parse the words of `vllmd explain`.
+
+    Raises:
+        UsageError: words that mean nothing.
+    """
+    parser = new_parser(
+        "explain",
+        "Say what a key means, what it takes, and in which versions of vLLM it exists.",
+        "examples:\n  vllmd explain max_model_len\n  vllmd explain gpu_ids\n"
+        "  vllmd explain swap_space --vllm-version 0.33.0\n",
+    )
+    parser.add_argument("key", metavar="KEY", help="a key of the TOML file, or a flag of vLLM")
+    add_version(parser)
+    # A flag is a word here and no option of ours: `vllmd explain --max-model-len`.
+    own = {"-h", "--help", "--vllm-version"}
+    plain = [word if word.partition("=")[0] in own else word.lstrip("-") for word in words]
+    return parser.parse_args(plain)
+
+
+def parse_schema(words: list[str]) -> argparse.Namespace:
+    """Parse the words of `vllmd schema`.
+
+    Raises:
+        UsageError: words that mean nothing.
+    """
+    parser = new_parser(
+        "schema",
+        "Print the JSON Schema of the TOML file, for editors (Taplo, Even Better TOML).",
+        "example:\n  vllmd schema > vllmd.schema.json\n"
+        "and as the first line of the TOML file:\n  #:schema ./vllmd.schema.json\n",
+    )
+    add_version(parser)
+    return parser.parse_args(words)
 
 
 def parse_demo_model(words: list[str]) -> argparse.Namespace:
@@ -161,4 +214,4 @@ def parse_demo_model(words: list[str]) -> argparse.Namespace:
         "example:\n  vllmd demo-model /tmp/demo-model\n",
     )
     parser.add_argument("directory", metavar="DIR", help="where to write it; made if missing")
-    return parser.parse_words(words)
+    return parser.parse_args(words)

@@ -20,6 +20,8 @@ COMMANDS = {
     "run": "start the servers and supervise them (PID 1 of a container)",
     "check": "report every problem of a configuration, without starting anything",
     "plan": "show exactly what would be started, and where each value comes from",
+    "explain": "say what a key means, and in which versions of vLLM it exists",
+    "schema": "print the JSON Schema of the TOML file, for editors",
     "demo-model": "write a tiny random-weight model to try things with",
 }
 INTERRUPTED = 130
@@ -50,22 +52,19 @@ def main(argv: list[str] | None = None, environ: Mapping[str, str] | None = None
     try:
         code = _dispatch(arguments, os.environ if environ is None else environ)
         sys.stdout.flush()  # here, where it can still be said that it failed
-        return code
     except LauncherError as error:
-        return _report(error)
+        code = _report(error)
     except KeyboardInterrupt:
-        return INTERRUPTED
+        code = INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has seen enough (`vllmd plan | head`).
         _discard_output()
-        return EX_OK
+        code = EX_OK
     except OSError as error:
-        if error.errno not in FULL:
-            return _report_bug()
-        _discard_output()
-        return _report(HostError("the output cannot be written: the disk is full"))
+        code = _report_full() if error.errno in FULL else _report_bug()
     except Exception:  # noqa: BLE001  (the outermost net: whatever gets here is our bug)
-        return _report_bug()
+        code = _report_bug()
+    return code
 
 
 def _prepare_streams() -> None:
@@ -74,7 +73,7 @@ def _prepare_streams() -> None:
         # A closed one: the next file we open would get its number, and our output with it.
         if getattr(sys, name) is None:
             number = os.open(os.devnull, os.O_RDWR)
-            setattr(sys, name, open(number, "r" if name == "stdin" else "w"))  # noqa: PLW1514, SIM115
+            setattr(sys, name, open(number, "r" if name == "stdin" else "w"))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name with an accent is no reason to fail where the locale has none.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -83,6 +82,11 @@ def _prepare_streams() -> None:
 def _discard_output() -> None:
     """Send what is still buffered nowhere: the interpreter flushes at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _report_full() -> int:
+    _discard_output()
+    return _report(HostError("the output cannot be written: the disk is full", "make room on it"))
 
 
 def _report_bug() -> int:

@@ -103,8 +103,8 @@ class _Lexer:
             self._begin_secret(behind.end() if behind else end)
         elif content.startswith("-") and is_secret_name(content):
             self.next_is_secret = True
-        if kind == "string" and self.secret_from < 0 and _tells_secret(content):
-            self.spans.append((start, end))
+        if kind == "string" and _tells_secret(content):
+            self._begin_secret(start)  # not only the string: its quotes may be the mistake
 
     def _begin_secret(self, start: int) -> None:
         if self.secret_from < 0:
@@ -120,7 +120,9 @@ class _Lexer:
         if self.in_header:
             self.depth = 0
         if self.depth == 0:
-            self._end_secret(start)
+            # Behind "api_key =" and nothing else, the value is likely on the next line.
+            if self.secret_from < 0 or self.text[self.secret_from : start].strip():
+                self._end_secret(start)
             self.at_start = True
             self.in_header = False
 

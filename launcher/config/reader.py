@@ -216,7 +216,8 @@ def seconds(value: TomlValue) -> float:
         Refusal: not a number, not above zero, or not finite.
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Refusal(f"expected a number of seconds, got {type_name(value)}")
+        hint = "write seconds as a number, without quotes" if isinstance(value, str) else ""
+        raise Refusal(f"expected a number of seconds, got {type_name(value)}", hint)
     if not 0 < value < float("inf"):
         raise Refusal(f"expected a number of seconds above 0, got {value}")
     return float(value)

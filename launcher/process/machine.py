@@ -107,6 +107,8 @@ def _healthy(fleet: Fleet, member: Member, now: float) -> Step:
 
 
 def _ended(fleet: Fleet, member: Member, event: Ended, now: float) -> Step:
+    if member.state is State.ENDED:  # given up as hanging in the kernel, and now it has died
+        return _with(fleet, replace(member, status=event.status)), []
     ended = replace(member, state=State.SWEEPING, status=event.status, deadline=now + SWEEP_S)
     actions: list[Action] = []
     if member.state not in {State.STOPPING, State.KILLED}:
@@ -162,8 +164,12 @@ def _stop_asked(fleet: Fleet, now: float) -> Step:
 
 
 def _stop(fleet: Fleet, code: int | None, now: float) -> Step:
-    """Begin the end: ask everybody to stop, the main program first, then in reverse order."""
-    fleet = replace(fleet, stopping=True, code=code)
+    """Begin the end: ask everybody to stop, the main program first, then in reverse order.
+
+    What began it decides the code; what happens meanwhile does not.
+    """
+    if not fleet.stopping:
+        fleet = replace(fleet, stopping=True, code=code)
     actions: list[Action] = []
     main_first = [member for member in fleet.members if member.spec.main]
     for member in (*main_first, *reversed(fleet.members)):
@@ -180,7 +186,8 @@ def _stop(fleet: Fleet, code: int | None, now: float) -> Step:
 
 def _time_passed(fleet: Fleet, now: float) -> Step:
     actions: list[Action] = []
-    for member in fleet.members:
+    for name in [member.spec.name for member in fleet.members]:
+        member = fleet.member(name)  # as it is by now: the one before may have begun the end
         if member.deadline is not None and member.deadline <= now:
             changed, more = _overdue(member, now)
             fleet = _with(fleet, changed)

@@ -43,7 +43,9 @@ if TYPE_CHECKING:
     from launcher.process.probe import HealthCheck
     from launcher.process.spec import ExitStatus, ProcessSpec
 
+LONGEST_SLEEP_MS = 86_400_000  # poll(2) takes an int
 LAST_LINES = 12  # shown of a process that failed
+READER_S = 1.0  # how long at the end a reader of our streams may take for each piece
 STRAGGLER_S = 2.0  # how long killed strangers may take to be reaped at the end
 
 
@@ -83,14 +85,14 @@ class Supervisor:
             self._happened(Begun())
             while self._code is None:
                 self._wait()
-            self._kill_strangers()
         finally:
+            self._kill_strangers()  # even if a bug of ours ended the loop
             self._signals.close()
         for relay in self._relays.values():
             relay.drain()
             relay.close()
-        self._out.flush()
-        self._err.flush()
+        self._out.finish(READER_S)
+        self._err.finish(READER_S)
         return self._code
 
     # From events to actions.
@@ -164,6 +166,7 @@ class Supervisor:
         self._tend_checks(ready)
         deadline = self._fleet.deadline()
         if deadline is not None and deadline <= time.monotonic():
+            self._note_gone()
             self._happened(TimePassed())
 
     def _patience(self) -> int | None:
@@ -174,7 +177,7 @@ class Supervisor:
             times.append(deadline)
         if not times:
             return None
-        return max(0, int((min(times) - time.monotonic()) * 1000) + 1)
+        return min(max(0, int((min(times) - time.monotonic()) * 1000) + 1), LONGEST_SLEEP_MS)
 
     def _handle_signals(self) -> None:
         for number in self._signals.read():
@@ -189,8 +192,12 @@ class Supervisor:
         for pid, status in child.reap():
             if pid in self._pids:  # else a stranger, adopted because we are its reaper
                 self._note_end(pid, self._pids.pop(pid), status)
+        self._note_gone()
+
+    def _note_gone(self) -> None:
         for member in self._fleet.members:
             # The orphans of a member are our children: when the last is reaped, we are here.
+            # Where the kernel does not let us adopt them, we look when the deadline has come.
             leader_ended = member.status is not None and member.state.is_running()
             if leader_ended and not child.has_group(member.pid):
                 self._happened(Gone(name=member.spec.name))

@@ -15,8 +15,9 @@ from launcher.server.address import (
     server_address,
 )
 from launcher.server.catalogue.texts import environment_known, environment_names
-from launcher.server.facts import local_model, log_path
+from launcher.server.facts import is_vllm_module, local_model, log_path
 from launcher.server.gpus import GpuIds
+from launcher.server.multiprocessing import check_multiprocessing
 from launcher.server.secret_values import SECRET_OPTIONS
 
 TYPE_CHECKING = False
@@ -114,7 +115,7 @@ def check_models(instances: Instances, facts: Facts, problems: Problems) -> None
             message = f"the model '{path}' {facts.missing_models[path]}"
             hint = "mount it at that path, or correct the path"
             problems.add(_path(instance, "model"), message, hint)
-        elif facts.module.startswith("vllm.") and _names_no_model(instance):
+        elif is_vllm_module(facts.module) and _names_no_model(instance):
             message = f"'{instance.name}' has no model: vLLM would take its own default"
             hint = f'set model = "/path/to/model" in [instance.{instance.name}.server]'
             problems.add(instance.path(), message, hint, severity=WARNING, at_key=True)
@@ -265,4 +266,5 @@ CHECKS: tuple[Callable[[Instances, Facts, Problems], None], ...] = (
     check_gpu_sharing,
     check_extra_args,
     check_environment,
+    check_multiprocessing,
 )

@@ -63,6 +63,7 @@ class Facts:
     pixi: PixiFacts | None = None
     vllm_version: str | None = None
     accelerators: bool = False  # NVIDIA or AMD devices are there
+    adopts_orphans: bool = True  # we become the parent of what our servers leave behind
     catalogue: Catalogue | None = None  # of vLLM's options; None where the module is not vLLM's
     environment_names: str = ""  # the variables that vLLM knows, as `catalogue.texts` reads them
     missing_models: Mapping[str, str]  # path -> why it cannot be used; absent where it can
@@ -99,6 +100,11 @@ def enabled_instances(config: LauncherConfig) -> tuple[Instance, ...]:
     if not config.master.enable:
         return ()
     return tuple(instance for instance in config.instances if instance.control.enabled)
+
+
+def is_vllm_module(module: str) -> bool:
+    """Tell whether a module is one of vLLM's, so that we know its options and its API."""
+    return module.startswith("vllm.")
 
 
 def log_path(instance: Instance) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from launcher.config.reader import Key, boolean, integer, one_of, path_name, seconds, string
 from launcher.record import record
 from launcher.server.gpus import ALL_GPUS, read_gpu_ids
+from launcher.server.presets import PRESETS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -125,6 +126,22 @@ CONTROL_KEYS = (
         "it to nothing (CPU only), ids are set as given.",
     ),
     Key(
+        name="preset",
+        check=one_of(*PRESETS),
+        expected=", ".join(f'"{name}"' for name in PRESETS),
+        default_words="none",
+        doc="A tuning: defaults for a few server options, below whatever the file sets itself.",
+    ),
+    Key(
+        name="v1_multiprocessing",
+        check=one_of("auto", "on", "off"),
+        expected='"auto", "on" or "off"',
+        default="auto",
+        doc="Whether vLLM runs its engine in processes of its own. on: refuses to start where "
+        "orphaned engines could not be ended; auto: off there, with a warning; off: never "
+        "(`VLLM_ENABLE_V1_MULTIPROCESSING=0`).",
+    ),
+    Key(
         name="startup_timeout_s",
         check=seconds,
         expected="number of seconds",
@@ -166,6 +183,8 @@ class ControlConfig:
     log_max_mb: int
     log_keep: int
     gpu_ids: GpuSelection
+    preset: str | None
+    v1_multiprocessing: str
     startup_timeout_s: float
     stop_timeout_s: float
 
@@ -185,11 +204,15 @@ class EnvSetting:
 
 @record
 class ServerOption:
-    """One option of a server, with the name in its TOML form (`max_model_len`) and its place."""
+    """One option of a server, with the name in its TOML form (`max_model_len`) and its place.
+
+    `preset` names the preset that set it; the place is then that of the key `preset`.
+    """
 
     name: str
     value: TomlValue
     path: Path
+    preset: str = ""
 
     def __repr__(self) -> str:
         """Show no value: it may be a secret."""

@@ -22,10 +22,11 @@ CHECKED_ELSEWHERE = ("host", "port", "uds")
 
 @record
 class Flag:
-    """The tokens of one option, and where the option was set."""
+    """The tokens of one option, and where (and by which preset, if any) it was set."""
 
     tokens: tuple[str, ...]
     path: Path
+    preset: str = ""
 
 
 def plan_flags(
@@ -51,7 +52,7 @@ def plan_flags(
             message = f"'{option.name}': {refusal.message}"
             problems.add((*option.path, *refusal.at), message, refusal.hint)
             continue
-        flags.append(Flag(tokens=tokens, path=option.path))
+        flags.append(Flag(tokens=tokens, path=option.path, preset=option.preset))
         if known is not None and catalogue is not None:
             _check_value(option, known, catalogue, problems)
     return tuple(flags)

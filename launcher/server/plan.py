@@ -9,9 +9,10 @@ from launcher.process.spec import LogSpec, ProcessSpec, Variable
 from launcher.record import record
 from launcher.server.address import health_probe, server_address
 from launcher.server.checks import CHECKS, check_variable
-from launcher.server.facts import enabled_instances, log_path
+from launcher.server.facts import enabled_instances, is_vllm_module, log_path
 from launcher.server.gpus import GpuIds, NoGpus, visible_devices
 from launcher.server.interpreter import plan_command
+from launcher.server.multiprocessing import VARIABLE, find_setting
 from launcher.server.options import plan_flags
 from launcher.server.request import render_request
 from launcher.server.secret_values import SECRET_OPTIONS, resolve
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from launcher.config.problems import Problem
     from launcher.server.address import Address
     from launcher.server.facts import Facts
-    from launcher.server.model import EnvSetting, Instance, LauncherConfig, MasterConfig
+    from launcher.server.model import EnvSetting, Instance, LauncherConfig
     from launcher.server.options import Flag
 
 MEGABYTE = 1_000_000
@@ -100,11 +101,6 @@ def plan_launch(config: LauncherConfig, facts: Facts) -> LaunchPlan:
     )
 
 
-def is_vllm(master: MasterConfig) -> bool:
-    """Tell whether the module is one of vLLM's, so that we know its options and its API."""
-    return master.api_server_module.startswith("vllm.")
-
-
 def _skip_reason(config: LauncherConfig) -> str:
     return "control.enabled is false" if config.master.enable else "master.enable is false"
 
@@ -157,7 +153,7 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
         after=after,
         startup_timeout_s=control.startup_timeout_s,
         stop_timeout_s=control.stop_timeout_s,
-        try_it=render_request(instance, address) if is_vllm(config.master) else "",
+        try_it=render_request(instance, address) if is_vllm_module(facts.module) else "",
     )
     return InstancePlan(
         instance=instance, process=process, address=address, command=prefix, flags=flags
@@ -181,6 +177,9 @@ def _environment(
             continue
         variables[setting.name] = _variable(setting.name, value)
     variables.update(_secret_options(instance, facts, problems))
+    engines = find_setting(instance, facts)
+    if engines is not None and is_vllm_module(facts.module):
+        variables[VARIABLE] = Variable(name=VARIABLE, value=engines)
     devices = visible_devices(instance.control.gpu_ids)
     if devices is not None:
         name = "CUDA_VISIBLE_DEVICES"

@@ -27,6 +27,7 @@ from launcher.server.model import (
     MasterConfig,
     ServerOption,
 )
+from launcher.server.presets import PRESETS
 from launcher.server.spelling import fold_documents
 
 TYPE_CHECKING = False
@@ -132,7 +133,10 @@ def _read_instance(name: str, value: TomlValue, shared: _Shared, problems: Probl
         name=name,
         control=ControlConfig(**control),  # type: ignore[arg-type]
         control_paths=paths,
-        options=_options(path, shared.server, own_server),
+        options=(
+            *_preset_options(control["preset"], paths, shared.server, own_server),
+            *_options(path, shared.server, own_server),
+        ),
         extra_args=shared.extra_args + own_args,
         extra_args_path=(*path, "server", EXTRA_ARGS)
         if in_own
@@ -168,6 +172,22 @@ def _options(
         )
         for name, value in overlay(shared, own).items()
         if name != EXTRA_ARGS
+    )
+
+
+def _preset_options(
+    preset: object,
+    paths: Mapping[str, Path],
+    shared: Mapping[str, TomlValue],
+    own: Mapping[str, TomlValue],
+) -> tuple[ServerOption, ...]:
+    """Return what the preset sets and the user does not."""
+    if not isinstance(preset, str):
+        return ()
+    return tuple(
+        ServerOption(name=name, value=value, path=paths["preset"], preset=preset)
+        for name, value in PRESETS[preset].items()
+        if name not in own and name not in shared
     )
 
 

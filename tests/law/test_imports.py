@@ -35,20 +35,23 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "client": ("errors", "record", "config"),
     "demo": ("errors", "record"),
     "render": ("errors", "record", "config", "process.spec", "server"),
-    "facts": ("errors", "record", "config", "server", "pixi"),
+    "facts": ("errors", "record", "config", "server", "process", "pixi"),
     "output": ("errors", "record", "config"),
     "cli": ANYTHING,
     "__main__": ("cli",),
 }
-# For type checkers only: `ConfigError` carries problems.
-TYPING_EXCEPTIONS = {("errors", "config.problems")}
+# For type checkers only: `ConfigError` carries problems, and the document they are in.
+TYPING_EXCEPTIONS = {("errors", "config.problems"), ("errors", "config.document")}
 
 # Pure: all of these packages and modules, but for the modules that gather or write.
 PURE = (
     "errors", "record", "config", "server", "kvbm", "render", "demo", "cli.arguments",
     "process.spec", "process.events", "process.fleet", "process.machine", "process.exitcode",
 )  # fmt: skip
-EFFECTS = ("server.installed", "kvbm.load", "demo.writer")
+EFFECTS = (
+    "server.installed", "server.catalogue.data", "server.catalogue.installed", "kvbm.load",
+    "demo.writer",
+)  # fmt: skip
 FORBIDDEN_IN_PURE = frozenset(
     "os sys subprocess socket signal selectors select threading time tempfile shutil logging".split()  # noqa: E501, SIM905  (a table of words)
 )

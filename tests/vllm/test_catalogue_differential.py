@@ -6,7 +6,6 @@ Set VLLMD_TEST_VLLM_PYTHON to an interpreter that has vLLM.
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,11 +17,9 @@ from launcher.server.catalogue.installed import find_installed
 from launcher.server.catalogue.lines import find_lines
 from launcher.server.catalogue.tokens import render_tokens
 from launcher.server.catalogue.values import check_value
-
-sys.path.insert(0, os.path.dirname(__file__))
-from real_parser import RealParser
-from shapes import cases_of
-
+from tests.support.real_parser import RealParser
+from tests.support.require import require
+from tests.support.shapes import TABLES, cases_of
 from tools.catalogue.__main__ import ask_release
 from tools.catalogue.render import render_row
 
@@ -36,7 +33,6 @@ PYTHON = os.environ.get("VLLMD_TEST_VLLM_PYTHON", "")
 pytestmark = [
     pytest.mark.vllm,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(not PYTHON, reason="VLLMD_TEST_VLLM_PYTHON names no interpreter with vLLM"),
 ]
 
 # Options that cannot be compared value by value, each with its reason.
@@ -49,12 +45,14 @@ POSITIONAL = {"help", "model_tag"}
 
 @pytest.fixture(scope="module")
 def parser() -> Iterator[RealParser]:
+    require("vllm", "VLLMD_TEST_VLLM_PYTHON names no interpreter with vLLM", present=bool(PYTHON))
     with RealParser(PYTHON) as real:
         yield real
 
 
 @pytest.fixture(scope="module")
 def catalogue() -> Catalogue:
+    require("vllm", "VLLMD_TEST_VLLM_PYTHON names no interpreter with vLLM", present=bool(PYTHON))
     installed = find_installed(PYTHON, os.environ)
     assert installed
     found = load_catalogue(installed.version)
@@ -66,11 +64,11 @@ def described(parser: RealParser) -> dict[str, dict[str, Any]]:
     return {option["dest"]: option for option in parser.options}
 
 
-def parse(parser: RealParser, option: Option, value: Any) -> Any:  # noqa: ANN401
+def parse(parser: RealParser, option: Option, value: Any) -> Any:
     """Translate a value and let vLLM parse the tokens."""
     assert check_value(option, value) is None, (option.name, value)
     facts = described(parser)[option.name]
-    fields = list(facts["sample"]) if facts["dataclass"] else None
+    fields = list(TABLES.get(option.name, facts["sample"])) if facts["dataclass"] else None
     tokens = render_tokens(option.name, value, option)
     # Neighbours show a value that swallows, or is swallowed by, what stands beside it.
     around = (

@@ -52,6 +52,12 @@ NAMED_KINDS = {
 SECRET_WORDS = frozenset({"key", "token", "password", "secret"})
 
 
+# `--mm-processor-device` offers the platform's own device (since 0.28, engine/arg_utils.py): the
+# one thing that a parser makes of the platform. Here are those of vllm/platforms beside "cpu";
+# platforms that are plug-ins have others, so these are suggestions.
+PLATFORM_CHOICES = {"mm_processor_device": ["cuda", "xpu"]}
+
+
 def describe_action(
     action: argparse.Action,
     flags: list[str],
@@ -147,7 +153,9 @@ def _folds_case(convert: Any) -> bool:  # noqa: ANN401
 def _choices(action: argparse.Action) -> tuple[list[Any], dict[str, bool]]:
     """Return the choices; those of an option that also takes other texts are only suggestions."""
     if action.choices is not None:
-        return [_plain(choice) for choice in action.choices if choice is not None], {}
+        choices = [_plain(choice) for choice in action.choices if choice is not None]
+        others = PLATFORM_CHOICES.get(action.dest, [])
+        return choices + others, {"suggested": True} if others else {}
     metavar: Any = action.metavar  # vLLM gives a list, though argparse knows none here
     if isinstance(metavar, list):
         return list(metavar), {"suggested": True}

@@ -17,8 +17,8 @@ HEADER = """\
 # launcher/server/catalogue/option.py. Taken from the argument parser of vLLM's own OpenAI API
 # server and from vllm/envs.py, of vLLM's Python sources in these wheels from PyPI:
 {wheels}
-# The parsers ran with PLATFORM = CPU and without any VLLM_* variable set. A default that depends on
-# the platform or has no JSON form is left empty, that is unknown.
+# The parsers ran with vLLM's CPU platform (the CUDA one gives the same defaults) and without any
+# VLLM_* variable set. A default without a JSON form (an object of vLLM's) is left empty: unknown.
 # Texts and names are vLLM's (Apache-2.0, https://github.com/vllm-project/vllm).
 """
 WORDS = ("append", "optional", "secret", "deprecated", "suggested", "folded")
@@ -27,7 +27,7 @@ WORDS = ("append", "optional", "secret", "deprecated", "suggested", "folded")
 def render_options(found: Mapping[str, Any], wheels: Mapping[str, str]) -> str:
     """Render `options.tsv`: one line per option and range of versions, then the other spellings."""
     versions = list(found)
-    lines = [_header("Options of vLLM's server", wheels) + "versions\t" + " ".join(versions)]
+    lines = [_header("Options of vLLM's server", wheels) + "# versions: " + " ".join(versions)]
     for name in _names(found, "options"):
         said = {v: found[v]["options"][name] for v in versions if name in found[v]["options"]}
         facts = {version: render_row(name, option) for version, option in said.items()}

@@ -8,6 +8,7 @@ from launcher.server.catalogue.successors import BEFORE_FIRST, SUCCESSORS
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from launcher.server.catalogue.lookup import Catalogue
+    from launcher.server.catalogue.successors import Successor
 
 
 def explain_unknown(catalogue: Catalogue, key: str) -> tuple[str, str]:
@@ -19,7 +20,7 @@ def explain_unknown(catalogue: Catalogue, key: str) -> tuple[str, str]:
     message = _message(catalogue, key, name)
     successor = SUCCESSORS.get(name)
     if successor and not _comes_later(catalogue, name):
-        return message, _successor_hint(successor.use, successor.why)
+        return message, _successor_hint(catalogue, successor)
     if _comes_later(catalogue, name):
         return message, f"use vLLM {catalogue.history(name)[0][0]} or newer, or leave it out"
     nearest = find_near(catalogue, name)
@@ -30,10 +31,7 @@ def explain_unknown(catalogue: Catalogue, key: str) -> tuple[str, str]:
 
 def find_near(catalogue: Catalogue, name: str) -> str | None:
     """Return the option of this version whose name, or short flag, is most like a name."""
-    for option in catalogue.options():
-        if f"-{name}" in option.flags:
-            return option.name
-    return find_nearest(name, catalogue.names())
+    return catalogue.find_short(name) or find_nearest(name, catalogue.names())
 
 
 def _message(catalogue: Catalogue, key: str, name: str) -> str:
@@ -64,10 +62,11 @@ def _gone_in(catalogue: Catalogue, name: str) -> str:
     return versions[before[-1] + 1] if before else ""
 
 
-def _successor_hint(use: str, why: str) -> str:
-    if use and why:
-        return f"use {use} ({why})"
-    return f"use {use}" if use else f"remove it: {why}"
+def _successor_hint(catalogue: Catalogue, successor: Successor) -> str:
+    use, why = successor.use, successor.why
+    if not use or not catalogue.find(use.partition(" ")[0]):
+        return f"remove it: {why}" if why else "remove it"
+    return f"use {use} ({why})" if why else f"use {use}"
 
 
 def _this(catalogue: Catalogue) -> str:

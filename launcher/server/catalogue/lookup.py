@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from launcher.server.catalogue.lines import Span
 
-VERSIONS = "\nversions\t"
+VERSIONS = "\n# versions: "
 
 
 @record
@@ -29,7 +29,7 @@ class Catalogue:
     version: str
     match: str  # see `versions.Choice`
     versions: tuple[str, ...]
-    found: dict[str, Option | None]  # what `find` has found: a thousand servers ask the same
+    memo: dict[str, Option | None]  # what was found: many instances share few keys
 
     def __repr__(self) -> str:
         """Leave the text out."""
@@ -46,12 +46,11 @@ class Catalogue:
         Takes every spelling that vLLM's parser takes as a whole: `no_enable_prefix_caching` and
         (since 0.33) `disable_prefix_caching` are views of `enable_prefix_caching`.
         """
-        name = key.replace("-", "_")
-        if name not in self.found:
-            self.found[name] = (
-                self._find_name(name) or self._find_alias(name) or self._find_inverse(name)
-            )
-        return self.found[name]
+        if key not in self.memo:
+            name = key.replace("-", "_")
+            found = self._find_name(name) or self._find_alias(name) or self._find_inverse(name)
+            self.memo[key] = found
+        return self.memo[key]
 
     def history(self, key: str) -> tuple[Span, ...]:
         """Return first and last version of each time that an option existed; () for never.
@@ -61,14 +60,21 @@ class Catalogue:
         start = "\n" + key.replace("-", "_") + "\t"
         return join_spans([span_of(line) for line in find_lines(self.text, start)], self.versions)
 
+    def find_short(self, letters: str) -> str | None:
+        """Find the name of the option that has the short flag `-tp`."""
+        for line in self._lines():
+            if not line.startswith("=") and f"-{letters}" in line.split("\t")[4].split(","):
+                return line.split("\t", 1)[0]
+        return None
+
     def names(self) -> list[str]:
         """List the options of this version, sorted."""
         return [line.split("\t", 1)[0] for line in self._lines() if not line.startswith("=")]
 
     def options(self) -> list[Option]:
         """Read every option of this version, sorted by name."""
-        lines = (line for line in self._lines() if not line.startswith("="))
-        return [parse_option(line, self._lifetime(line.split("\t", 1)[0])) for line in lines]
+        found = (self.find(name) for name in self.names())
+        return [option for option in found if option]
 
     def _find_name(self, name: str) -> Option | None:
         for line in find_lines(self.text, "\n" + name + "\t"):
@@ -113,5 +119,5 @@ def open_catalogue(text: str, asked: str) -> Catalogue:
         version=choice.version,
         match=choice.match,
         versions=versions,
-        found={},
+        memo={},
     )

@@ -99,8 +99,12 @@ SUCCESSORS: dict[str, Successor] = {
     "enable_multimodal_encoder_data_parallel": Successor(use='mm_encoder_tp_mode = "data"'),
     # 0.12.0 config/model.py: "Please replace this option with `--runner`", `--convert`.
     "task": Successor(use='runner = "pooling" (and convert = "embed" or "classify")'),
-    # 0.17.1 entrypoints/openai/cli_args.py, and the like words of its new name in 0.18.0.
-    "use_gpu_for_pooling_score": Successor(use="enable_flash_late_interaction = true"),
+    # 0.17.1 entrypoints/openai/cli_args.py; 0.20.0 describes `enable_flash_late_interaction` in the
+    # same words. 0.18 and 0.19 have neither.
+    "use_gpu_for_pooling_score": Successor(
+        use="enable_flash_late_interaction = true",
+        why="it is on by default since 0.20",
+    ),
     # 0.27.1 config/cache.py: "The scales will be loaded from the model checkpoint if available".
     "calculate_kv_scales": Successor(why="scales come from the checkpoint, else they are 1.0"),
     # 0.26.0 config/scheduler.py; 0.27.0 has no field.

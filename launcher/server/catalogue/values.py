@@ -45,8 +45,9 @@ def check_value(option: Option, value: TomlValue) -> Fault | None:
 
     Never shows the value of a secret option.
     """
-    if _has_foreign(value):
-        return "a date, time or null means nothing to vLLM", "write a string"
+    foreign = _check_sayable(value)
+    if foreign:
+        return foreign
     if isinstance(value, list) and not _takes_whole_list(option):
         return _check_list(option, value)
     return _check_one(option, value)
@@ -103,7 +104,7 @@ def _check_choice(option: Option, value: TomlValue) -> Fault | None:
     known = [str(choice) for choice in option.choices]
     if text in known:
         return None
-    # Only for a mistake: difflib is not for free.
+    # Imported only for a user who made a mistake: difflib is not for free.
     from launcher.config.suggest import find_nearest  # noqa: PLC0415
 
     nearest = None if option.kind == "integer" else find_nearest(text, known)
@@ -139,13 +140,26 @@ def expected_of(option: Option) -> str:
     return EXPECTED[option.kind]
 
 
-def _has_foreign(value: TomlValue) -> bool:
-    """Tell whether a date, a time or a null is somewhere in a value."""
-    if isinstance(value, dict):
-        return any(_has_foreign(inner) for inner in value.values() if inner is not None)
-    if isinstance(value, list):
-        return any(_has_foreign(inner) for inner in value if inner is not None)
-    return not isinstance(value, (str, int, float))
+def _check_sayable(value: TomlValue) -> Fault | None:
+    """Refuse what neither a command line nor JSON can say, however deep it is."""
+    if isinstance(value, (dict, list)):
+        inner = value.values() if isinstance(value, dict) else value
+        faults = (_check_sayable(item) for item in inner if item is not None)
+        return next((fault for fault in faults if fault), None)
+    if isinstance(value, float) and value - value != 0:  # infinite, or not a number
+        return f"expected a finite number, got {value}", "give a finite number"
+    if isinstance(value, str):
+        return (
+            ("a NUL character cannot be passed to a program", "remove it")
+            if "\0" in value
+            else None
+        )
+    if isinstance(value, (int, float)):
+        return None
+    return (
+        f"expected a value that vLLM knows, got {type_name(value)}",
+        'put it in quotes, like "..."',
+    )
 
 
 def _is_integer(_: Option, value: TomlValue) -> bool:

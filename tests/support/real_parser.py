@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import Self
 
-PROGRAM = os.path.join(os.path.dirname(__file__), "parse_tokens.py")
+PROGRAM = os.path.join(os.path.dirname(__file__), "..", "programs", "parse_tokens.py")
 
 
 class RealParser:
@@ -29,7 +30,7 @@ class RealParser:
         )
         self.options: list[dict[str, Any]] = self._hear()["options"]
 
-    def parse(self, tokens: list[str], dest: str, fields: list[str] | None = None) -> Any:  # noqa: ANN401
+    def parse(self, tokens: list[str], dest: str, fields: list[str] | None = None) -> Any:
         """Return what the parser makes of an option, or of the fields of a dataclass.
 
         Raises:
@@ -49,7 +50,7 @@ class RealParser:
         answer: dict[str, Any] = json.loads(self._child.stdout.readline())
         return answer
 
-    def __enter__(self) -> RealParser:
+    def __enter__(self) -> Self:
         """Return itself: the child already runs."""
         return self
 

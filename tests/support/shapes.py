@@ -30,16 +30,15 @@ ARRAYS: list[list[Any]] = [[], ["*"], ["https://a.example", "b"]]
 # What these read is more than JSON: the values that their own code wants.
 SPECIAL: dict[str, list[Case]] = {
     "lora_modules": [
-        ("a=/path", ["LoRAModulePath(name='a', path='/path', base_model_name=None)"]),
+        ("a=/path", [{"name": "a", "path": "/path"}]),
         (
             [{"name": "a", "path": "/p"}, "b=/q"],
-            [
-                "LoRAModulePath(name='a', path='/p', base_model_name=None)",
-                "LoRAModulePath(name='b', path='/q', base_model_name=None)",
-            ],
+            [{"name": "a", "path": "/p"}, {"name": "b", "path": "/q"}],
         ),
         ([], None),
     ],
+    # The catalogue offers every platform's device, a parser that of its own platform.
+    "mm_processor_device": [("auto", "auto"), ("cpu", "cpu")],
     "device_ids": [
         ("0,1", [0, 1]),
         ([0, 1], [0, 1]),
@@ -47,6 +46,16 @@ SPECIAL: dict[str, list[Case]] = {
         (["GPU-4b1d", 2], ["GPU-4b1d", 2]),
         ([], None),
     ],
+}
+
+# Tables for options whose dataclass has no plain defaults, or is known for more than those.
+TABLES: dict[str, dict[str, Any]] = {
+    "compilation_config": {"mode": 3, "cudagraph_capture_sizes": [1, 2, 4]},
+    "ec_manager_config": {"encoder_cache_manager_cls": "package.Manager"},
+    "ir_op_priority": {"rms_norm": ["native"]},
+    "kv_transfer_config": {"kv_connector": "LMCacheConnectorV1", "kv_role": "kv_both"},
+    "quantization_config": {"ignore": ["lm_head"]},
+    "structured_outputs_config": {"backend": "xgrammar"},
 }
 
 
@@ -97,7 +106,9 @@ def _choices(option: Option) -> Iterator[Case]:
 
 def _json(option: Option, sample: dict[str, Any]) -> Iterator[Case]:
     things: list[Any] = ARRAYS if option.json == "array" else OBJECTS
-    if sample:
+    if option.name in TABLES:
+        things = [TABLES[option.name]]
+    elif sample:
         things = [sample]
     for thing in things:
         yield thing, thing

@@ -9,7 +9,6 @@ Of a dataclass the answer has the `fields` asked for.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import enum
 import importlib
@@ -19,7 +18,10 @@ import logging
 import sys
 import warnings
 from contextlib import redirect_stderr, redirect_stdout
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def main() -> None:
@@ -88,12 +90,17 @@ def plain(value: object) -> object:
         return [plain(item) for item in value]
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
-    if dataclasses.is_dataclass(value) or not isinstance(value, (str, int, float, type(None))):
-        return repr(value)
-    return value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {name: plain(thing) for name, thing in _set_fields(value)}
+    return value if isinstance(value, (str, int, float, type(None))) else repr(value)
 
 
-def _dataclass_of(action: argparse.Action) -> Any:  # noqa: ANN401
+def _set_fields(thing: Any) -> list[tuple[str, Any]]:
+    pairs = ((field, getattr(thing, field.name)) for field in dataclasses.fields(thing))
+    return [(field.name, value) for field, value in pairs if value != field.default]
+
+
+def _dataclass_of(action: argparse.Action) -> Any:
     """Find the dataclass that a converter of vLLM's reads, in its closures and defaults."""
     convert: Any = action.type
     while getattr(convert, "__name__", "") in {"_optional_type", "_parse_type"}:
