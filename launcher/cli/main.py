@@ -9,6 +9,7 @@ import sys
 from importlib import import_module
 
 from launcher.errors import EX_OK, EX_SOFTWARE, EX_USAGE, HostError, LauncherError
+from launcher.process.console import open_missing_streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,11 +70,10 @@ def main(argv: list[str] | None = None, environ: Mapping[str, str] | None = None
 
 def _prepare_streams() -> None:
     """Make the standard streams fit to be written to, whatever we were started with."""
-    for name in ("stdin", "stdout", "stderr"):
-        # A closed one: the next file we open would get its number, and our output with it.
+    open_missing_streams()
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
-            number = os.open(os.devnull, os.O_RDWR)
-            setattr(sys, name, open(number, "r" if name == "stdin" else "w"))  # noqa: SIM115
+            setattr(sys, name, open(number, "w" if number else "r"))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name with an accent is no reason to fail where the locale has none.
         sys.stdout.reconfigure(errors="backslashreplace")

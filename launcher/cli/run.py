@@ -9,7 +9,6 @@ from launcher.cli.sources import find_config, require_config
 from launcher.config.problems import code_of
 from launcher.errors import EX_OK, HostError, UsageError
 from launcher.process.child import restore_signals
-from launcher.process.console import open_missing_streams
 from launcher.process.orphans import adopt_orphans
 from launcher.process.spec import ProcessSpec
 from launcher.process.supervisor import Supervisor
@@ -95,7 +94,6 @@ def _supervise(plan: LaunchPlan, arguments: RunArguments, environ: Mapping[str, 
 
         require_free_ports(plan.processes())
     adopt_orphans()
-    open_missing_streams()
     return Supervisor(specs, environ, wait_ready=arguments.wait_ready).run()
 
 
