@@ -6,7 +6,6 @@ Each check looks at the whole list of instances that are to run and adds to the 
 from __future__ import annotations
 
 from launcher.config.problems import WARNING, type_name
-from launcher.config.secrets import is_secret_name
 from launcher.server.address import (
     EVERY_INTERFACE,
     MAX_PORT,
@@ -18,7 +17,7 @@ from launcher.server.catalogue.texts import environment_known, environment_names
 from launcher.server.facts import is_vllm_module, local_model, log_path
 from launcher.server.gpus import GpuIds
 from launcher.server.multiprocessing import check_multiprocessing
-from launcher.server.secret_values import SECRET_OPTIONS
+from launcher.server.secret_checks import check_secrets, secret_flag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -188,19 +187,16 @@ def _spans_nodes(instance: Instance) -> bool:
 
 
 def check_extra_args(instances: Instances, facts: Facts, problems: Problems) -> None:
-    """Refuse secrets on the command line; warn of an option that `extra_args` overrules."""
+    """Warn of an option that `extra_args` overrules, and of flags that vLLM does not have."""
     for instance in instances:
         names = {option.name for option in instance.options}
         for word in instance.extra_args:
             if not word.startswith("--") or word == "--":
                 continue
             name = word.partition("=")[0].lstrip("-").replace("-", "_")
-            if name in SECRET_OPTIONS or is_secret_name(name):
-                message = f"'extra_args': '{word.partition('=')[0]}' holds a secret, which"
-                message += " everybody on the machine could read in the process list"
-                hint = f'write {name} = "env:NAME" or "file:/path" in the table instead'
-                problems.add(instance.extra_args_path, message, hint)
-            elif name in names:
+            if secret_flag(word, facts.catalogue) is not None:
+                continue  # `check_secrets` refuses it
+            if name in names:
                 message = f"'{name}' is set, but extra_args has it too, comes later and wins"
                 hint = "keep one of the two"
                 problems.add(_path(instance, name), message, hint, severity=WARNING)
@@ -265,6 +261,7 @@ CHECKS: tuple[Callable[[Instances, Facts, Problems], None], ...] = (
     check_gpus,
     check_gpu_sharing,
     check_extra_args,
+    check_secrets,
     check_environment,
     check_multiprocessing,
 )

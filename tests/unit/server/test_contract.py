@@ -388,7 +388,7 @@ KNOWN_ROWS = {
         ["--no-enable-prefix-caching"],
         [],
     ),
-    "false where the default is not known": ("enable_lora = false", ["--no-enable-lora"], []),
+    "false where vLLM would decide itself": ("enable_lora = false", ["--no-enable-lora"], []),
     "false that omission means": ("enforce_eager = false", [], []),
     "several values after one flag": (
         'served_model_name = ["a", "b"]',
