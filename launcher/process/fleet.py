@@ -44,6 +44,7 @@ class Member:
     deadline: float | None = None
     status: ExitStatus | None = None
     failure: str = ""  # why it counts as failed; empty if it does not
+    late: bool = False  # it was stopped because it did not become healthy in time
     forced: bool = False  # it did not heed SIGTERM
     told: bool = False  # the user has been told that it ended
 

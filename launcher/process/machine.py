@@ -42,7 +42,6 @@ KILL_WAIT_S = 10.0
 # How long what a server leaves behind may take to end by itself: resource trackers remove shared
 # memory then, which nobody would do if they were killed at once (seen to take up to 2 s).
 SWEEP_S = 5.0
-LATE = "not healthy within"
 _ALIVE = (State.STARTING, State.READY)
 
 
@@ -144,12 +143,10 @@ def _unasked_end(ended: Member, before: State, now: float) -> tuple[Member, Say]
 
 
 def _end_code(ended: Member) -> int:
-    """Return the code of a member whose end is everybody's end.
-
-    A server that we had to stop because it never became healthy has failed, whatever its code.
-    """
-    code = exit_code(ended.status) if ended.status else 1
-    return code or 1 if ended.failure.startswith(LATE) else code
+    """Return the code of a member whose end is everybody's end."""
+    if ended.late or ended.status is None:
+        return failure_code(ended)
+    return exit_code(ended.status)
 
 
 def _stop_asked(fleet: Fleet, now: float) -> Step:
@@ -201,9 +198,9 @@ def _time_passed(fleet: Fleet, now: float) -> Step:
 def _overdue(member: Member, now: float) -> tuple[Member, list[Action]]:
     name = member.spec.name
     if member.state is State.STARTING:
-        reason = f"{LATE} {member.spec.startup_timeout_s:g} s"
+        reason = f"not healthy within {member.spec.startup_timeout_s:g} s"
         grace = now + member.spec.stop_timeout_s
-        late = replace(member, state=State.STOPPING, failure=reason, deadline=grace)
+        late = replace(member, state=State.STOPPING, failure=reason, late=True, deadline=grace)
         return late, [Say(name=name, text=f"{reason}: stopping it", bad=True), Terminate(name=name)]
     if member.state is State.STOPPING:
         text = f"did not stop within {member.spec.stop_timeout_s:g} s: killing it"
