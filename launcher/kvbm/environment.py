@@ -161,7 +161,7 @@ def _unknown(name: str, known: set[str], severity: str) -> Problem:
 
 def _refused(variable: Variable, refusal: Refusal) -> Problem:
     return Problem(
-        message=f"'{variable.path[-1]}': {refusal.message}",
+        message=refusal.message,
         hint=refusal.hint,
         origin=Origin(kind="environment", name=variable.name),
         path=variable.path,

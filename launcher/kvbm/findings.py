@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from launcher.config.layers import DEFAULT
 from launcher.config.problems import ERROR, WARNING, Problem
 
 TYPE_CHECKING = False
@@ -51,7 +52,7 @@ class Findings:
                 message=message,
                 hint=hint,
                 severity=severity,
-                origin=source.origin,
+                origin=None if source.origin == DEFAULT else source.origin,
                 path=source.path,
                 at_key=at_key,
             )

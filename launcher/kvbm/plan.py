@@ -127,7 +127,7 @@ def _read_launcher_keys(tree: Tree, name: str, problems: Problems) -> dict[str, 
         try:
             values[key.name] = key.check(held[key.name])
         except Refusal as refusal:
-            problems.add((*path, key.name), f"'{key.name}': {refusal.message}", refusal.hint)
+            problems.add((*path, key.name), refusal.message, refusal.hint)
     return values
 
 

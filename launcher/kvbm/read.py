@@ -160,7 +160,7 @@ def _read_kind(findings: Findings, path: tuple[str, str]) -> str:
     try:
         return word(*kinds)(value)
     except Refusal as refusal:
-        findings.error((*path, "type"), f"'type' of '{name}': {refusal.message}", refusal.hint)
+        findings.error((*path, "type"), refusal.message, refusal.hint)
         return ""
 
 
@@ -195,7 +195,7 @@ def _checked(findings: Findings, path: tuple[str, ...], key: Key, value: TomlVal
     try:
         return key.check(value)
     except Refusal as refusal:
-        findings.error((*path, *refusal.at), f"'{key.name}': {refusal.message}", refusal.hint)
+        findings.error((*path, *refusal.at), refusal.message, refusal.hint)
         return key.default
 
 
@@ -219,7 +219,7 @@ def _require_table(findings: Findings, path: tuple[str, ...]) -> bool:
     if isinstance(value, dict):
         return True
     name = ".".join(path)
-    message = f"'{path[-1]}': expected a table, got {type_name(value)}"
+    message = f"expected a table, got {type_name(value)}"
     hint = "remove the key" if value is None else f"write [{name}]"
     findings.error(path, message, hint)
     return False

@@ -22,7 +22,7 @@ def validate_role(config: KvbmConfig, cpu_count: int, findings: Findings) -> Non
     """Check what one role is told."""
     threads = config.tokio.worker_threads
     if threads is not None and threads > cpu_count:
-        message = f"'worker_threads': expected an integer, 1 to {cpu_count}, got {threads}"
+        message = f"expected an integer, 1 to {cpu_count}, got {threads}"
         cpus = "1 CPU" if cpu_count == 1 else f"{cpu_count} CPUs"
         findings.error(("tokio", "worker_threads"), message, f"this machine has {cpus}")
     backend = config.nova.backend
