@@ -58,7 +58,7 @@ def load(
     loaded = resolve_role(layers, role, facts.cpu_count, strict=strict)
     problems = tuple(dict.fromkeys((*layers.problems, *loaded.problems)))
     if errors_of(problems):
-        raise ConfigError(problems)
+        raise ConfigError(problems, layers.documents)
     return loaded.config
 
 
