@@ -14,7 +14,7 @@ import math
 
 from launcher.config.reader import Key, boolean, one_of
 from launcher.kvbm.checks import text, unsigned
-from launcher.kvbm.fields import TABLES, UNIONS, table
+from launcher.kvbm.fields import UNIONS, table
 from launcher.kvbm.layers import ROLES, SHARED, find_value, merge, stack
 from launcher.kvbm.model import DEFAULT_BUCKET
 
@@ -128,9 +128,10 @@ def render_sections(layers: Layers) -> dict[str, TomlValue]:
     sections: dict[str, TomlValue] = {SHARED: shared}
     for role in ROLES:
         own = _portable(merge(each for each in layers.layers if each.section == role).data)
+        seen = stack(layers.layers, role).data
         for path in UNIONS:
-            _pin_type(own, shared, path)
-        _fill_bucket(own, stack(layers.layers, role).data)
+            _pin_dropped(own, shared, seen, path)
+        _fill_bucket(own, seen)
         sections[role] = own
     return sections
 
@@ -144,22 +145,25 @@ def _fill_bucket(section: dict[str, TomlValue], seen: Mapping[str, TomlValue]) -
             client["bucket"] = DEFAULT_BUCKET
 
 
-def _pin_type(
-    section: dict[str, TomlValue], shared: Mapping[str, TomlValue], path: tuple[str, ...]
+def _pin_dropped(
+    section: dict[str, TomlValue],
+    shared: Mapping[str, TomlValue],
+    seen: Mapping[str, TomlValue],
+    path: tuple[str, ...],
 ) -> None:
-    """Write out defaults that values of another type in the shared section would hide.
+    """Write out the defaults of fields that the role does not see, but the shared section has.
 
-    KVBM merges the two tables without looking at their types.
+    They belong to a type that a higher layer changed; KVBM merges the two sections without looking
+    at types.
     """
-    own, below = find_value(section, path), find_value(shared, path)
-    if not isinstance(own, dict) or not isinstance(below, dict):
+    own, below, told = (find_value(each, path) for each in (section, shared, seen))
+    if not isinstance(own, dict) or not isinstance(below, dict) or not isinstance(told, dict):
         return
-    kind, other = own.get("type"), below.get("type")
-    kinds = [row.kind for row in TABLES if row.path == path]
-    if kind is None or kind == other or kind not in kinds:
+    kind = told.get("type")
+    if kind not in UNIONS[path]:
         return
     for key in table(path, str(kind)).keys:
-        if key.name in below and key.name not in own:
+        if key.name in below and key.name not in own and key.name not in told:
             own[key.name] = _as_json(key.default)
 
 

@@ -79,6 +79,20 @@ def test_changed_type_does_not_leak_fields_to_a_plain_merge() -> None:
     }
 
 
+def test_type_changed_twice_does_not_leak_fields_either() -> None:
+    file = """
+        [object.client]
+        type = "s3"
+        region = "below"
+        [leader.object.client]
+        type = "nixl"
+        backend = "s3"
+    """
+    data = {"leader": {"object": {"client": {"type": "s3"}}}}
+    sections = render_sections(layers(data, file))
+    assert find_value(sections, ("leader", "object", "client", "region")) == "us-east-1"
+
+
 @pytest.mark.parametrize("role", ["leader", "worker"])
 def test_sections_say_what_the_layers_say(role: str) -> None:
     file = '[nova.discovery.p2p]\ncluster_id = "c"\n[worker.tokio]\nworker_threads = 3'
