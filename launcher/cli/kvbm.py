@@ -14,7 +14,7 @@ from launcher.config.report import Locator
 from launcher.errors import EX_CONFIG, EX_OK, ConfigError, UsageError
 from launcher.kvbm.environment import CONFIG_PATH
 from launcher.kvbm.layers import ROLES
-from launcher.kvbm.load import JSON_NAME, gather_facts, read_overrides
+from launcher.kvbm.load import JSON_NAME, gather_facts, read_file, read_overrides
 from launcher.kvbm.render import (
     TomlWriter,
     as_data,
@@ -27,6 +27,7 @@ from launcher.kvbm.render import (
 from launcher.kvbm.resolve import collect_layers, resolve, resolve_role
 from launcher.kvbm.transfer import TRANSFER_KEYS, render_sections, render_transfer
 from launcher.output import print_problems
+from launcher.record import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,9 +64,7 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
         ConfigError: the configuration is wrong.
     """
     arguments = _parser().parse_args(argv)
-    if arguments.config:
-        environ = {**environ, CONFIG_PATH: arguments.config}
-    facts = gather_facts(environ, cpu_count=arguments.cpus)
+    facts = _facts(arguments, environ)
     strict = bool(getattr(arguments, "strict", False))
     layers = collect_layers(facts, _overrides(arguments), strict=strict)
     if arguments.verb == "check":
@@ -73,6 +72,14 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
     if arguments.verb == "flag":
         return _flag(facts, layers, arguments)
     return _show(facts, layers, arguments)
+
+
+def _facts(arguments: argparse.Namespace, environ: Mapping[str, str]) -> KvbmFacts:
+    if not arguments.config:
+        return gather_facts(environ, cpu_count=arguments.cpus)
+    others = {name: value for name, value in environ.items() if name.upper() != CONFIG_PATH}
+    facts = gather_facts(others, cpu_count=arguments.cpus)
+    return replace(facts, files=(*facts.files, read_file(arguments.config)))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -101,7 +101,7 @@ def gather_facts(
 
 def find_upwards(path: str, directory: str) -> str:
     """Return a relative path as found in a directory or the nearest one above; else unchanged."""
-    if os.path.isabs(path):
+    if os.path.isabs(path) or os.path.isfile(os.path.join(directory, path)):
         return path
     here = directory
     while True:

@@ -216,7 +216,9 @@ def _with_own(
         return kvbm
     for name in ("kv_connector", "kv_role"):
         if name not in value:
-            problems.add(own.path, f"'{OPTION}' needs '{name}'", f"set {name} of the other connector")
+            problems.add(
+                own.path, f"'{OPTION}' needs '{name}'", f"set {name} of the other connector"
+            )
     return render_multi(kvbm, value)
 
 

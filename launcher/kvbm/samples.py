@@ -48,7 +48,7 @@ HEAD = """\
 # A '#' right before a setting marks an option that is not set by default: remove it to set it.
 # Each table may stand in a section for one role as well: [leader.tokio], [worker.tokio].
 #
-# This file is generated: make samples
+# This file is generated from the model: python tools/docs.py
 """
 
 
@@ -114,15 +114,18 @@ def render_full_json_sample() -> str:
         "___about___": "default holds for both roles; leader and worker are merged over it",
         "tokio": _example(("tokio",)),
         "rayon": _example(("rayon",)),
-        "nova": {"backend": _without(_example(("nova", "backend")), "tcp_interface")},
+        "nova": {"backend": _alternative(_example(("nova", "backend")), "tcp_interface")},
     }
     leader = {
         "___about___": "coordination: sizes of the tiers, discovery, the object store",
         "nova": {"discovery": {"type": "etcd", **_example(("nova", "discovery"), "etcd")}},
         "cache": {
             **_example(("cache",)),
-            "host": _without(_example(("cache", "host")), "num_blocks"),
-            "disk": {**_without(_example(("cache", "disk")), "num_blocks"), "cache_size_gb": 32.0},
+            "host": _alternative(_example(("cache", "host")), "num_blocks"),
+            "disk": {
+                **_alternative(_example(("cache", "disk")), "num_blocks"),
+                "cache_size_gb": 32.0,
+            },
         },
         "offload": {
             tier: {
@@ -160,8 +163,10 @@ def _example(path: tuple[str, ...], kind: str = "") -> dict[str, TomlValue]:
     }
 
 
-def _without(data: dict[str, TomlValue], name: str) -> dict[str, TomlValue]:
-    return {key: value for key, value in data.items() if key != name}
+def _alternative(data: dict[str, TomlValue], name: str) -> dict[str, TomlValue]:
+    """Show a key that does not go with another one as a remark."""
+    rest = {key: value for key, value in data.items() if key != name}
+    return {**rest, "___or_instead___": {name: data[name]}}
 
 
 def _plain(value: object) -> TomlValue:
@@ -233,22 +238,9 @@ SAMPLES = {
     "model-configs/kvbm.example.json": render_json_sample,
     "model-configs/kvbm.full.example.json": render_full_json_sample,
 }
-# Parts of docs/kvbm.md between `<!-- name -->` and `<!-- end -->`.
-DOC_PARTS = {
-    "reference": render_reference,
-    "launcher keys": render_launcher_keys,
-    "variables": render_variables,
+# The generated blocks of docs/kvbm.md.
+BLOCKS = {
+    "kvbm tables": render_reference,
+    "kvbm launcher keys": render_launcher_keys,
+    "kvbm variables": render_variables,
 }
-
-
-def fill_page(page: str) -> str:
-    """Return a Markdown page with its generated parts written anew.
-
-    Raises:
-        ValueError: a part's mark is missing.
-    """
-    for name, render in DOC_PARTS.items():
-        begin, end = f"<!-- {name} -->\n", "<!-- end -->"
-        start = page.index(begin) + len(begin)
-        page = page[:start] + "\n" + render() + "\n" + page[page.index(end, start) :]
-    return page

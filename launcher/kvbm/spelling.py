@@ -75,7 +75,7 @@ def _tagged(
     written[(*DISCOVERY, "type")] = (*DISCOVERY, kind)
     for key in nested:
         written[(*DISCOVERY, key)] = (*DISCOVERY, kind, key)
-    return {**rest, **nested, "type": kind}
+    return {"type": kind, **{k: v for k, v in rest.items() if k != "type"}, **nested}
 
 
 def _upper(

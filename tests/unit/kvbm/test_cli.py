@@ -101,6 +101,12 @@ def test_json_file_that_is_missing_is_a_usage_error() -> None:
         main(["show", "--json", "@/does/not/exist"], {})
 
 
+def test_config_in_place_of_the_variable_has_to_exist() -> None:
+    with pytest.raises(ConfigError) as caught:
+        main(["check", "--config", "/does/not/exist"], {"KVBM_CONFIG_PATH": "/nor/this"})
+    assert "no such file" in caught.value.problems[0].message
+
+
 def test_check_without_problems_is_ok(capsys: Capture) -> None:
     assert main(["check", "--json", HOST], {}) == 0
     assert capsys.readouterr().out == "ok: leader and worker\n"

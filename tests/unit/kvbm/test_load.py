@@ -62,6 +62,7 @@ def test_relative_path_is_found_in_a_directory_above(tmp_path: Path) -> None:
     deep.mkdir(parents=True)
     (tmp_path / "kvbm.toml").write_text(THREADS)
     assert find_upwards("kvbm.toml", str(deep)) == str(tmp_path / "kvbm.toml")
+    assert find_upwards("kvbm.toml", str(tmp_path)) == "kvbm.toml"
     assert find_upwards("other.toml", str(deep)) == "other.toml"
 
 
