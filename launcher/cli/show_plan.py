@@ -6,7 +6,7 @@ import json
 import shlex
 
 from launcher.config.report import Locator, describe, sort_problems
-from launcher.config.secrets import MASK
+from launcher.config.secrets import MASK, mask_urls
 from launcher.server.model import CONTROL_KEYS
 
 TYPE_CHECKING = False
@@ -38,7 +38,7 @@ def _describe(
     process = each.process
     return {
         "name": process.name,
-        "argv": list(process.argv),
+        "argv": [mask_urls(word) for word in process.argv],
         "env": {variable.name: _shown(variable) for variable in process.env},
         "log_file": process.log.path if process.log else None,
         "background": not process.foreground,
@@ -102,12 +102,12 @@ def _text_instance(each: InstancePlan, plan: LaunchPlan, locator: Locator) -> st
     lines.append(f"  {shlex.join(each.command)}")
     for flag in each.flags:
         where = _where(flag.path, flag.preset, plan, locator)
-        words = shlex.join(flag.tokens) if flag.tokens else f"({flag.path[-1]} = false: no flag)"
+        words = _joined(flag.tokens) if flag.tokens else f"({flag.path[-1]} = false: no flag)"
         lines.append(f"    {words:<{COLUMN}} {where}")
     if each.instance.extra_args:
         path = each.instance.extra_args_path
         where = locator.where(tree.origin(path), path)
-        lines.append(f"    {shlex.join(each.instance.extra_args):<{COLUMN}} {where}")
+        lines.append(f"    {_joined(each.instance.extra_args):<{COLUMN}} {where}")
     return "\n".join(lines) + "\n"
 
 
@@ -120,11 +120,15 @@ def _shell_instance(each: InstancePlan) -> str:
     process = each.process
     unset = [f"-u {name}" for name in process.unset]
     words = [f"{variable.name}={shlex.quote(_shown(variable))}" for variable in process.env]
-    groups = [shlex.join(flag.tokens) for flag in each.flags if flag.tokens]
-    extra = [shlex.join(each.instance.extra_args)] if each.instance.extra_args else []
+    groups = [_joined(flag.tokens) for flag in each.flags if flag.tokens]
+    extra = [_joined(each.instance.extra_args)] if each.instance.extra_args else []
     log = [f">> {shlex.quote(process.log.path)} 2>&1"] if process.log else []
     parts = ["env", *unset, *words, shlex.join(each.command), *groups, *extra, *log]
     return f"# {process.name}\n" + " \\\n  ".join(parts) + "\n"
+
+
+def _joined(words: tuple[str, ...]) -> str:
+    return shlex.join(mask_urls(word) for word in words)
 
 
 def _shown(variable: Variable) -> str:

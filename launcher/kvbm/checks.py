@@ -34,7 +34,7 @@ def unsigned(bits: int, least: int = 0, most: int | None = None) -> Callable[[To
     elif bits < 32:  # noqa: PLR2004  (a bound that people recognise)
         wanted = f"a u{bits}, an integer from {least} to {top}"
     else:
-        wanted = f"a u{bits}, an integer of at least {least}"
+        wanted = f"an integer of at least {least}"
 
     def check(value: TomlValue) -> int:
         if isinstance(value, bool) or not isinstance(value, int):

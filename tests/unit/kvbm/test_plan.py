@@ -129,7 +129,7 @@ def test_error_in_the_table_names_line_and_column() -> None:
     locator = Locator((parse_toml(text, Origin(kind="file", name="vllm.toml")),))
     ((problem, spot),) = sort_problems(made.problems, locator)
     assert made.value is None
-    assert render_text(problem, spot).startswith("error: vllm.toml:5:18: expected a u64")
+    assert render_text(problem, spot).startswith("error: vllm.toml:5:18: expected an integer")
 
 
 def test_error_for_the_worker_only_is_found() -> None:
