@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from typing import TYPE_CHECKING
+
 import pytest
 
 from launcher.cli.transfers import with_transfers
@@ -7,8 +10,10 @@ from launcher.config.document import parse_toml
 from launcher.config.layers import layer
 from launcher.config.problems import Origin
 from launcher.kvbm.layers import find_value
-from launcher.server.model import LauncherConfig
 from launcher.server.read import read_config
+
+if TYPE_CHECKING:
+    from launcher.server.model import LauncherConfig
 
 ENABLED = "[kvbm]\nenable = true\ncache.host.num_blocks = 1\n"
 OTHER = '{ kv_connector = "N", kv_role = "kv_both" }'
@@ -63,8 +68,9 @@ def test_own_option_without_asking_is_a_problem(own: str) -> None:
 
 
 def test_own_option_if_asked_becomes_a_child() -> None:
-    text = ENABLED + "multi_connector = true\n[instance.a.server]\nextra_args = ["
-    text += "'--x', '--kv-transfer-config', '{\"kv_connector\": \"N\", \"kv_role\": \"kv_both\"}', '--y']"
+    text = ENABLED + "multi_connector = true\n[instance.a.server]\n"
+    child = json.dumps({"kv_connector": "N", "kv_role": "kv_both"})
+    text += f"extra_args = ['--x', '--kv-transfer-config', '{child}', '--y']"
     config = launched(text)
     assert option(config, "kv_connector") == "MultiConnector"
     assert config.instances[0].extra_args == ("--x", "--y")
