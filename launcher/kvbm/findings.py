@@ -41,7 +41,9 @@ class Findings:
 
         name, where = str(path[-1]), ".".join(str(part) for part in path[:-1])
         other = OTHER_NAMES.get(name)
-        hint = f"it is called '{other}' here" if other in known else render_hint(name, known)
+        hint = render_hint(name, known) if known else "remove it"
+        if other in known:
+            hint = f"it is called '{other}' here"
         message = f"KVBM ignores the unknown key '{name}'{f' in [{where}]' if where else ''}"
         self._add(path, message, hint, ERROR if self.strict else WARNING, at_key=True)
 

@@ -8,6 +8,7 @@ import pytest
 import tomli
 
 from launcher.cli.kvbm import main
+from launcher.cli.main import main as front_door
 from launcher.errors import ConfigError, UsageError
 from launcher.kvbm.load import load
 from launcher.kvbm.transfer import TRANSFER_KEYS
@@ -193,6 +194,19 @@ def test_flag_masks_secrets_unless_told(capsys: Capture) -> None:
 def test_flag_of_a_broken_configuration_is_refused() -> None:
     with pytest.raises(ConfigError):
         main(["flag", "--set", "rayon.num_threads=0"], {})
+
+
+def test_front_door_shows_the_error_and_its_place(capsys: Capture, tmp_path: Path) -> None:
+    file = tmp_path / "kvbm.toml"
+    file.write_text("[rayon]\nnum_threads = 0\n")
+    assert front_door(["kvbm", "show", "--config", str(file)], {}) == 78
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == (
+        f"error: {file}:2:15: expected an integer of at least 1, got 0\n"
+        "   2 | num_threads = 0\n"
+        "     |               ^\n"
+    )
 
 
 @pytest.mark.parametrize("argv", [[], ["shwo"], ["show", "--role", "boss"]])
