@@ -86,13 +86,26 @@ def test_options_of_the_parser_are_those_of_the_catalogue(
         assert len(parser.options) == 318
 
 
+def test_every_long_flag_of_the_parser_is_found_and_no_other(
+    parser: RealParser, catalogue: Catalogue
+) -> None:
+    real = {flag: dest for flag, dest in parser.flags.items() if flag.startswith("--")}
+    del real["--help"]
+    keys = {flag: flag[2:] for flag in real}
+    keys |= {f"--no-{flag[2:]}": f"no-{flag[2:]}" for flag in real}
+    keys |= {flag[:-1]: flag[2:-1] for flag in real}  # an abbreviation
+    found = {flag: option.target for flag, key in keys.items() if (option := catalogue.find(key))}
+    assert found == real
+
+
 def test_every_option_gets_every_value_as_meant(parser: RealParser, catalogue: Catalogue) -> None:
     wrong = []
     count = 0
     for option in catalogue.options():
         if option.name in EXCEPTIONS:
             continue
-        cases = list(cases_of(option, described(parser)[option.name]["sample"]))
+        facts = described(parser)[option.name]
+        cases = list(cases_of(option, facts["sample"] if facts["dataclass"] else None))
         assert cases, option.name
         for value, meant in cases:
             count += 1
