@@ -12,9 +12,10 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from launcher.server.catalogue.data import load_catalogue
+from launcher.server.catalogue.data import load_catalogue, load_environment
 from launcher.server.catalogue.installed import find_installed
 from launcher.server.catalogue.lines import find_lines
+from launcher.server.catalogue.texts import environment_names
 from launcher.server.catalogue.tokens import render_tokens
 from launcher.server.catalogue.values import check_value
 from tests.support.real_parser import RealParser
@@ -202,6 +203,7 @@ def test_regenerated_version_equals_the_committed_data(catalogue: Catalogue) -> 
     for name, option in said["options"].items():
         committed = _line(catalogue, name).split("\t")[2:]
         assert committed == list(render_row(name, option)), name
+    assert environment_names(load_environment(), catalogue) == said["environment"]
 
 
 def _line(catalogue: Catalogue, name: str) -> str:
