@@ -5,7 +5,7 @@ from __future__ import annotations
 from launcher.config.problems import ERROR, type_name
 from launcher.config.reader import Problems, Refusal
 from launcher.config.secrets import is_secret_name
-from launcher.process.spec import LogSpec, ProcessSpec, Variable
+from launcher.process.spec import LogSpec, ProcessSpec, RestartPolicy, Variable
 from launcher.record import record
 from launcher.server.address import health_probe, server_address
 from launcher.server.checks import CHECKS, check_variable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from launcher.server.address import Address
     from launcher.server.catalogue.lookup import Catalogue
     from launcher.server.facts import Facts
-    from launcher.server.model import EnvSetting, Instance, LauncherConfig
+    from launcher.server.model import ControlConfig, EnvSetting, Instance, LauncherConfig
     from launcher.server.options import Flag
 
 MEGABYTE = 1_000_000
@@ -129,6 +129,22 @@ def _predecessors(instance: Instance, holders: dict[str, str], facts: Facts) -> 
     return tuple(dict.fromkeys(name for name in former if name))
 
 
+def _locks(instance: Instance, facts: Facts) -> tuple[str, ...]:
+    """Return the GPUs that are the instance's alone while it starts, also when it is restarted."""
+    gpus = instance.control.gpu_ids
+    if isinstance(gpus, GpuIds):
+        return gpus.ids
+    return () if isinstance(gpus, NoGpus) or not facts.accelerators else (EVERY_GPU,)
+
+
+def _restart_policy(control: ControlConfig) -> RestartPolicy:
+    return RestartPolicy(
+        mode=control.restart or ("on-failure" if control.background else "no"),
+        max_restarts=control.max_restarts,
+        window_s=control.restart_window_s,
+    )
+
+
 def _plan_instance(  # noqa: PLR0913, PLR0917
     instance: Instance,
     config: LauncherConfig,
@@ -157,6 +173,10 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
         foreground=not control.background,
         probe=health_probe(address),
         after=after,
+        locks=_locks(instance, facts),
+        restart=_restart_policy(control),
+        liveness_interval_s=control.health_interval_s,
+        liveness_failures=control.health_failures,
         startup_timeout_s=control.startup_timeout_s,
         stop_timeout_s=control.stop_timeout_s,
         try_it=render_request(instance, address, keyed=keyed)
