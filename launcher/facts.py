@@ -71,11 +71,20 @@ def model_fault(path: str) -> str | None:
     """Say why a path cannot be a local model, or None if it can."""
     if path.startswith("~"):
         return "begins with '~', which vLLM does not expand"
-    if not os.path.exists(path):
+    try:
+        is_folder = stat.S_ISDIR(os.stat(path).st_mode)
+    except FileNotFoundError:
         return "does not exist"
-    if not os.access(path, os.R_OK):
+    except NotADirectoryError:
+        return "is inside something that is not a folder"
+    except PermissionError:
+        return "cannot be reached by this user"
+    except OSError as error:
+        return f"cannot be looked at: {(error.strerror or str(error)).lower()}"
+    if not os.access(path, os.R_OK | os.X_OK if is_folder else os.R_OK):
         return "cannot be read by this user"
-    return None
+    # What Docker mounts where the folder of the host does not exist.
+    return "is an empty folder" if is_folder and not os.listdir(path) else None
 
 
 def log_fault(path: str) -> str | None:
