@@ -73,18 +73,23 @@ def model_fault(path: str) -> str | None:
         return "begins with '~', which vLLM does not expand"
     try:
         is_folder = stat.S_ISDIR(os.stat(path).st_mode)
-    except FileNotFoundError:
-        return "does not exist"
-    except NotADirectoryError:
-        return "is inside something that is not a folder"
-    except PermissionError:
-        return "cannot be reached by this user"
     except OSError as error:
-        return f"cannot be looked at: {(error.strerror or str(error)).lower()}"
+        return _absence(error)
     if not os.access(path, os.R_OK | os.X_OK if is_folder else os.R_OK):
         return "cannot be read by this user"
     # What Docker mounts where the folder of the host does not exist.
     return "is an empty folder" if is_folder and not os.listdir(path) else None
+
+
+def _absence(error: OSError) -> str:
+    """Say why nothing can be known of a path."""
+    if isinstance(error, FileNotFoundError):
+        return "does not exist"
+    if isinstance(error, NotADirectoryError):
+        return "is inside something that is not a folder"
+    if isinstance(error, PermissionError):
+        return "is in a folder that this user cannot enter"
+    return f"cannot be looked at: {(error.strerror or str(error)).lower()}"
 
 
 def log_fault(path: str) -> str | None:
@@ -96,10 +101,8 @@ def log_fault(path: str) -> str | None:
         status = os.lstat(path)
     except FileNotFoundError:
         return _folder_fault(os.path.dirname(path))
-    except NotADirectoryError:
-        return "is inside something that is not a folder"
     except OSError as error:
-        return f"cannot be looked at: {(error.strerror or str(error)).lower()}"
+        return _absence(error)
     return _file_fault(path, status)
 
 

@@ -277,7 +277,7 @@ def test_model_that_cannot_be_read_is_told(tmp_path: Path, mode: int) -> None:
 
 def test_model_in_a_folder_that_cannot_be_entered_is_told(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir(mode=0)
-    fault = "cannot be reached by this user"
+    fault = "is in a folder that this user cannot enter"
     assert humbly("model_fault", tmp_path / "model/inner") == fault
 
 
@@ -295,7 +295,7 @@ def test_log_in_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 
 def test_log_in_a_folder_that_cannot_be_entered_is_told(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir(mode=0o666)
-    fault = "cannot be looked at: permission denied"
+    fault = "is in a folder that this user cannot enter"
     assert humbly("log_fault", tmp_path / "logs/a.log") == fault
 
 
