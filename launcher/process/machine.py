@@ -42,6 +42,7 @@ KILL_WAIT_S = 10.0
 # How long what a server leaves behind may take to end by itself: resource trackers remove shared
 # memory then, which nobody would do if they were killed at once (seen to take up to 2 s).
 SWEEP_S = 5.0
+ECHO_S = 0.3
 _ALIVE = (State.STARTING, State.READY)
 
 
@@ -149,9 +150,20 @@ def _end_code(ended: Member) -> int:
     return exit_code(ended.status)
 
 
+def is_echo(fleet: Fleet, now: float) -> bool:
+    """Tell whether a request to stop is the one before, once more.
+
+    Ctrl-C reaches a whole group, and what runs us (`uv run`, `make`, a shell script's trap) often
+    passes it on as well: nobody who asks twice within a moment means "now".
+    """
+    return fleet.asked_at is not None and now - fleet.asked_at < ECHO_S
+
+
 def _stop_asked(fleet: Fleet, now: float) -> Step:
+    if is_echo(fleet, now):
+        return fleet, []
     if not fleet.stopping:
-        return _stop(fleet, None, now)
+        return _stop(replace(fleet, asked_at=now), None, now)
     actions: list[Action] = []
     for member in _running(fleet):
         if member.state is not State.KILLED and member.pid:

@@ -31,7 +31,7 @@ from launcher.process.events import (
 )
 from launcher.process.fleet import Fleet, Member, State
 from launcher.process.logfile import LogFile
-from launcher.process.machine import step
+from launcher.process.machine import is_echo, step
 from launcher.process.relay import Relay
 from launcher.process.signals import STOPPING
 
@@ -124,20 +124,15 @@ class Supervisor:
             self._code = action.code
 
     def _start(self, spec: ProcessSpec) -> None:
-        log = self._logs.get(spec.name)
-        output: int | None = None
-        if log is not None:
-            reader, output = os.pipe()
-            console = self._out if spec.foreground else None
-            self._relays[spec.name] = Relay(reader, log, console, f"[{spec.name}] ")
         try:
-            pid = child.start(spec, self._environ, output)
+            pid = self._spawn(spec)
         except StartError as error:
             self._events.append(SpawnFailed(name=spec.name, reason=error.message))
             return
-        finally:
-            if output is not None:
-                os.close(output)
+        except OSError as error:  # no descriptor or process to be had: limits of user or container
+            reason = (error.strerror or str(error)).lower()
+            self._events.append(SpawnFailed(name=spec.name, reason=reason))
+            return
         self._pids[pid] = spec.name
         self._events.append(Spawned(name=spec.name, pid=pid))
         if spec.probe is not None:
@@ -145,6 +140,18 @@ class Supervisor:
             from launcher.process.probe import HealthCheck  # noqa: PLC0415
 
             self._checks[spec.name] = HealthCheck(spec.probe, time.monotonic())
+
+    def _spawn(self, spec: ProcessSpec) -> int:
+        log = self._logs.get(spec.name)
+        if log is None:
+            return child.start(spec, self._environ, None)
+        reader, output = os.pipe()
+        console = self._out if spec.foreground else None
+        self._relays[spec.name] = Relay(reader, log, console, f"[{spec.name}] ")
+        try:
+            return child.start(spec, self._environ, output)
+        finally:
+            os.close(output)
 
     # Waiting.
 
@@ -190,6 +197,8 @@ class Supervisor:
             if number == signal.SIGCHLD:
                 continue
             if number in STOPPING:
+                if is_echo(self._fleet, time.monotonic()):
+                    continue
                 name = signal.Signals(number).name
                 self._print(f"got {name}: stopping" + (" now" if self._fleet.stopping else ""))
                 self._happened(StopAsked())
