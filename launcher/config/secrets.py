@@ -9,6 +9,8 @@ _WORDS = {"token", "secret", "secrets", "password", "passwords", "passwd", "pass
     "authorization",
     "bearer",
 }
+# Words of names that count or switch something: `dbo_decode_token_threshold`, `allow_credentials`.
+_HARMLESS = {"threshold", "ids", "allow"}
 _ENDINGS = (
     "api_key",
     "api_keys",
@@ -27,4 +29,6 @@ def is_secret_name(name: str) -> bool:
     `ssl_keyfile` (a path) do not.
     """
     folded = name.strip().strip("\"'").lower().replace("-", "_").replace(".", "_")
-    return folded.endswith(_ENDINGS) or not _WORDS.isdisjoint(folded.split("_"))
+    words = folded.split("_")
+    named = not _WORDS.isdisjoint(words) and _HARMLESS.isdisjoint(words)
+    return named or folded.endswith(_ENDINGS)

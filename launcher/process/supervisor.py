@@ -21,6 +21,7 @@ from launcher.process.events import (
     Gone,
     Healthy,
     Kill,
+    Reloaded,
     Say,
     Spawned,
     SpawnFailed,
@@ -28,6 +29,7 @@ from launcher.process.events import (
     StopAsked,
     Terminate,
     TimePassed,
+    Unhealthy,
 )
 from launcher.process.fleet import Fleet, Member, State
 from launcher.process.logfile import LogFile
@@ -37,14 +39,18 @@ from launcher.process.signals import STOPPING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from typing import TypeAlias
 
     from launcher.process.events import Action, Event
-    from launcher.process.probe import HealthCheck
+    from launcher.process.health import HealthWatch
     from launcher.process.signals import SignalPipe
     from launcher.process.spec import ExitStatus, ProcessSpec
 
+    Reload: TypeAlias = Callable[[], tuple[tuple[ProcessSpec, ...] | None, str]]
+
 LONGEST_SLEEP_MS = 86_400_000  # poll(2) takes an int
+NEVER = float("inf")
 LAST_LINES = 12  # shown of a process that failed
 READER_S = 1.0  # how long at the end a reader of our streams may take for each piece
 STRAGGLER_S = 2.0  # how long killed strangers may take to be reaped at the end
@@ -60,8 +66,13 @@ class Supervisor:
         signals: SignalPipe,
         *,
         wait_ready: bool = False,
+        reload: Reload | None = None,
     ) -> None:
         """Open every log, before anything is started.
+
+        `reload` reads the configuration again: it returns the processes that it asks for (None
+        where it cannot be used) and what there is to say about it. Without it SIGHUP stops
+        everything, as SIGTERM does.
 
         A stop that `signals` has caught already is heeded: nothing is started then.
 
@@ -77,7 +88,8 @@ class Supervisor:
         self._out = Console(1)
         self._err = Console(2)
         self._relays: dict[str, Relay] = {}
-        self._checks: dict[str, HealthCheck] = {}
+        self._watches: dict[str, HealthWatch] = {}
+        self._reload = reload
         self._pids: dict[int, str] = {}
         self._paused: set[str] = set()  # whose log a full disk has paused
         self._events: list[Event] = []
@@ -97,6 +109,8 @@ class Supervisor:
         for relay in self._relays.values():
             relay.drain()
             relay.close()
+        for log in self._logs.values():
+            log.close()
         self._out.finish(READER_S)
         self._err.finish(READER_S)
         return self._code
@@ -125,7 +139,12 @@ class Supervisor:
 
     def _start(self, spec: ProcessSpec) -> None:
         try:
-            pid = self._spawn(spec)
+            output = self._open_output(spec)
+            try:
+                pid = child.start(spec, self._environ, output)
+            finally:
+                if output is not None:
+                    os.close(output)
         except StartError as error:
             self._events.append(SpawnFailed(name=spec.name, reason=error.message))
             return
@@ -137,21 +156,32 @@ class Supervisor:
         self._events.append(Spawned(name=spec.name, pid=pid))
         if spec.probe is not None:
             # `socket` takes a third of an interpreter start to import: after the first exec.
-            from launcher.process.probe import HealthCheck  # noqa: PLC0415
+            from launcher.process.health import HealthWatch  # noqa: PLC0415
 
-            self._checks[spec.name] = HealthCheck(spec.probe, time.monotonic())
+            self._watches[spec.name] = HealthWatch(spec, spec.probe, time.monotonic())
 
-    def _spawn(self, spec: ProcessSpec) -> int:
+    def _open_output(self, spec: ProcessSpec) -> int | None:
+        """Make the pipe for a process's output; None where it has our own streams.
+
+        Raises:
+            StartError: its log cannot be opened.
+        """
+        if spec.log is None:
+            return None
+        former = self._relays.pop(spec.name, None)
+        if former is not None:
+            former.drain()
+            former.close()
         log = self._logs.get(spec.name)
-        if log is None:
-            return child.start(spec, self._environ, None)
-        reader, output = os.pipe()
+        if log is None or log.spec != spec.log:
+            self._logs[spec.name] = LogFile(spec.log)
+            if log is not None:
+                log.close()
+        reader, writer = os.pipe()
         console = self._out if spec.foreground else None
-        self._relays[spec.name] = Relay(reader, log, console, f"[{spec.name}] ")
-        try:
-            return child.start(spec, self._environ, output)
-        finally:
-            os.close(output)
+        relay = Relay(reader, self._logs[spec.name], console, f"[{spec.name}] ")
+        self._relays[spec.name] = relay
+        return writer
 
     # Waiting.
 
@@ -163,9 +193,9 @@ class Supervisor:
         names = {self._relays[name].descriptor: name for name in open_relays}
         for descriptor in names:
             poll.register(descriptor, select.POLLIN)
-        for check in self._checks.values():
-            if check.descriptor is not None:
-                poll.register(check.descriptor, check.events)
+        for watch in self._watches.values():
+            if watch.descriptor is not None:
+                poll.register(watch.descriptor, watch.events)
         for console in (self._out, self._err):
             if console.is_behind:
                 poll.register(console.descriptor, select.POLLOUT)
@@ -176,7 +206,7 @@ class Supervisor:
             console.flush()
         if self._signals.descriptor in ready:
             self._handle_signals()
-        self._tend_checks(ready)
+        self._tend_watches(ready)
         deadline = self._fleet.deadline()
         if deadline is not None and deadline <= time.monotonic():
             self._note_gone()
@@ -185,7 +215,7 @@ class Supervisor:
     def _patience(self) -> int | None:
         """Return the milliseconds until the nearest deadline, rounded up; None without one."""
         deadline = self._fleet.deadline()
-        times = [check.due for check in self._checks.values()]
+        times = [watch.due for watch in self._watches.values() if watch.due < NEVER]
         if deadline is not None:
             times.append(deadline)
         if not times:
@@ -196,7 +226,9 @@ class Supervisor:
         for number in self._signals.read():
             if number == signal.SIGCHLD:
                 continue
-            if number in STOPPING:
+            if number == signal.SIGHUP and self._reload is not None:
+                self._read_again(self._reload)
+            elif number in STOPPING:
                 if is_echo(self._fleet, time.monotonic()):
                     continue
                 name = signal.Signals(number).name
@@ -208,6 +240,17 @@ class Supervisor:
             if pid in self._pids:  # else a stranger, adopted because we are its reaper
                 self._note_end(pid, self._pids.pop(pid), status)
         self._note_gone()
+
+    def _read_again(self, read: Reload) -> None:
+        """Take new settings; broken ones change nothing."""
+        self._print("got SIGHUP: reading the configuration again")
+        specs, text = read()
+        if text:
+            self._err.write(f"{text}\n".encode())
+        if specs is None:
+            self._print("the configuration cannot be used: everything stays as it is")
+            return
+        self._happened(Reloaded(specs=specs))
 
     def _note_gone(self) -> None:
         for member in self._fleet.members:
@@ -221,8 +264,6 @@ class Supervisor:
         relay = self._relays.get(name)
         if relay is not None:
             relay.drain()  # its last words, before its end is told
-        if self._fleet.member(name).spec.main:
-            child.take_terminal(pid)
         self._happened(Ended(name=name, status=status, left=child.has_group(pid)))
 
     def _forward(self, number: signal.Signals) -> None:
@@ -231,17 +272,19 @@ class Supervisor:
             if member.spec.main and member.state.is_running():
                 child.send(member.pid, number)
 
-    def _tend_checks(self, ready: dict[int, int]) -> None:
+    def _tend_watches(self, ready: dict[int, int]) -> None:
         now = time.monotonic()
-        for name, check in list(self._checks.items()):
-            if check.due <= now or (check.descriptor is not None and check.descriptor in ready):
-                check.tend(now)
-            if self._fleet.member(name).state is not State.STARTING:
-                check.close()
-                del self._checks[name]
-            elif check.healthy:
-                check.close()
-                del self._checks[name]
+        for name, watch in list(self._watches.items()):
+            was_healthy = watch.healthy
+            if watch.due <= now or (watch.descriptor is not None and watch.descriptor in ready):
+                watch.tend(now)
+            member = self._fleet.find(name)
+            if watch.sick or member is None or member.state not in {State.STARTING, State.READY}:
+                watch.close()
+                del self._watches[name]
+            if watch.sick:
+                self._happened(Unhealthy(name=name, reason=watch.sick))
+            elif watch.healthy and not was_healthy:
                 self._happened(Healthy(name=name))
 
     # Output.
@@ -249,9 +292,9 @@ class Supervisor:
     def _read(self, name: str) -> None:
         relay = self._relays[name]
         relay.read()
-        check = self._checks.get(name)
-        if check is not None:
-            check.hurry(time.monotonic())
+        watch = self._watches.get(name)
+        if watch is not None:
+            watch.hurry(time.monotonic())
         self._note_full_disk(name, full=relay.log_is_full)
 
     def _note_full_disk(self, name: str, *, full: bool) -> None:

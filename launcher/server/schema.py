@@ -45,6 +45,11 @@ KEY_SCHEMAS: dict[str, Schema] = {
     "gpu_ids": GPU_IDS,
     "preset": {"enum": [*PRESETS]},
     "v1_multiprocessing": {"enum": ["auto", "on", "off"]},
+    "restart": {"enum": ["no", "on-failure", "always"]},
+    "max_restarts": {"type": "integer", "minimum": 1},
+    "restart_window_s": SECONDS,
+    "health_interval_s": SECONDS,
+    "health_failures": {"type": "integer", "minimum": 1},
     "startup_timeout_s": SECONDS,
     "stop_timeout_s": SECONDS,
 }

@@ -8,6 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from launcher.process.ending import KILL_WAIT_S, SWEEP_S
 from launcher.process.events import (
     Begun,
     Ended,
@@ -24,7 +25,7 @@ from launcher.process.events import (
     TimePassed,
 )
 from launcher.process.fleet import Fleet, Member, State
-from launcher.process.machine import KILL_WAIT_S, SWEEP_S, step
+from launcher.process.machine import step
 from launcher.process.spec import Exited, Killed, ProcessSpec
 from tests.support.history import main_program, server
 

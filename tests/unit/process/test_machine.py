@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from launcher.process.ending import KILL_WAIT_S, SWEEP_S
 from launcher.process.events import (
     Begun,
     Ended,
@@ -17,7 +18,6 @@ from launcher.process.events import (
     TimePassed,
 )
 from launcher.process.fleet import State
-from launcher.process.machine import KILL_WAIT_S, SWEEP_S
 from launcher.process.spec import Exited, Killed
 from tests.support.history import History, main_program, server
 
