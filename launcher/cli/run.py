@@ -9,6 +9,7 @@ from launcher.cli.sources import find_config, require_config
 from launcher.config.problems import code_of
 from launcher.errors import EX_OK, HostError, LauncherError, UsageError
 from launcher.process.child import restore_signals
+from launcher.process.console import open_missing_streams
 from launcher.process.orphans import adopt_orphans
 from launcher.process.signals import SignalPipe
 from launcher.process.spec import ProcessSpec

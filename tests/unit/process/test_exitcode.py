@@ -53,8 +53,8 @@ def test_final_code(fleet: Fleet, code: int) -> None:
 
 
 @pytest.mark.parametrize("status", [OK, BY_TERM, Killed(signal=9)])
-def test_failure_code_of_late_server_tells_nothing_of_our_own_signals(status: ExitStatus) -> None:
-    late = Member(spec=server("a"), state=State.ENDED, status=status, failure="late", late=True)
+def test_failure_code_of_unfit_server_tells_nothing_of_our_own_signals(status: ExitStatus) -> None:
+    late = Member(spec=server("a"), state=State.ENDED, status=status, failure="late", unfit=True)
     assert failure_code(late) == 1
 
 
