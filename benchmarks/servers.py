@@ -28,8 +28,13 @@ class Stage:
 
     @property
     def environ(self) -> dict[str, str]:
-        """Return the environment of every contender: ours, with the stub's python3 first."""
-        inherited = {key: value for key, value in os.environ.items() if "VLLM" not in key}
+        """Return the environment of every contender: ours, with the stub's python3 first.
+
+        Bytecode may be written, so that a checkout starts as an installed package does (pip
+        compiles what it installs).
+        """
+        dropped = {"PYTHONDONTWRITEBYTECODE", "AUTO_INFER_VLLM_CONFIG", "AUTO_INFER_VLLM_OVERRIDES"}
+        inherited = {key: value for key, value in os.environ.items() if key not in dropped}
         return {**inherited, "PATH": f"{self.root / 'bin'}:{os.environ.get('PATH', os.defpath)}"}
 
     def servers(self, count: int) -> tuple[Server, ...]:
