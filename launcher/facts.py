@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import stat
 
-from launcher.server.facts import Facts, PixiFacts, PythonFacts
-from launcher.server.installed import find_vllm
+from launcher.process.orphans import can_adopt_orphans
+from launcher.server.catalogue.data import load_catalogue, load_environment
+from launcher.server.catalogue.installed import find_installed
+from launcher.server.facts import Facts, PixiFacts, PythonFacts, is_vllm_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,20 +22,42 @@ DEVICES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 SECRET_LIMIT = 64 * 1024  # bytes; what is larger is no token
 
 
-def gather(asked: Questions, environ: Mapping[str, str], own_python: str) -> Facts:
-    """Answer the questions. `own_python` is the interpreter that runs this launcher."""
+def gather(
+    asked: Questions, environ: Mapping[str, str], own_python: str, vllm_version: str = ""
+) -> Facts:
+    """Answer the questions. `own_python` is the interpreter that runs this launcher.
+
+    `vllm_version`, if given, is taken for the installed one.
+    """
     secrets, secret_faults = _secrets(asked.secret_files)
+    python = _python(asked, environ, own_python)
+    pixi = _pixi(asked, environ) if asked.pixi_project_dir else None
+    found = pixi.vllm_version if pixi else python.vllm_version
+    is_vllm = is_vllm_module(asked.module)
     return Facts(
         module=asked.module,
         environ=environ,
-        python=_python(asked, environ, own_python),
-        pixi=_pixi(asked, environ) if asked.pixi_project_dir else None,
+        python=python,
+        pixi=pixi,
+        vllm_version=vllm_version or found,
+        adopts_orphans=can_adopt_orphans(),
+        catalogue=load_catalogue(vllm_version or found or "") if is_vllm else None,
+        environment_names=load_environment() if is_vllm and asked.names_variables else "",
         accelerators=any(os.path.exists(path) for path in DEVICES),
         missing_models=_faults(asked.model_dirs, model_fault),
         log_faults=_faults(asked.log_files, log_fault),
         secrets=secrets,
         secret_faults=secret_faults,
     )
+
+
+def find_default_version(environ: Mapping[str, str], own_python: str) -> str:
+    """Return the version of the vLLM that an empty configuration would run; empty for none."""
+    for path in dict.fromkeys((*_on_path(INTERPRETERS, environ), own_python)):
+        version = _vllm_version(path, environ)
+        if version is not None:
+            return version
+    return ""
 
 
 def find_program(name: str, environ: Mapping[str, str]) -> str | None:
@@ -97,17 +121,22 @@ def _python(asked: Questions, environ: Mapping[str, str], own_python: str) -> Py
         return PythonFacts(path=None)
     if asked.python is not None:
         path = find_program(asked.python, environ)
-        return PythonFacts(path=path, vllm_version=find_vllm(path, environ) if path else None)
+        return PythonFacts(path=path, vllm_version=_vllm_version(path, environ) if path else None)
     candidates = dict.fromkeys(_on_path(INTERPRETERS, environ))
     candidates.setdefault(own_python)
-    if not asked.module.startswith("vllm."):
+    if not is_vllm_module(asked.module):
         # Nobody can tell who has it; the shell's choice is what the user would have typed.
         return PythonFacts(path=next(iter(candidates)))
     for path in candidates:
-        version = find_vllm(path, environ)
+        version = _vllm_version(path, environ)
         if version is not None:
             return PythonFacts(path=path, vllm_version=version)
     return PythonFacts(path=None, looked_at=tuple(candidates))
+
+
+def _vllm_version(python: str, environ: Mapping[str, str]) -> str | None:
+    installed = find_installed(python, environ)
+    return installed.version if installed else None
 
 
 def _pixi(asked: Questions, environ: Mapping[str, str]) -> PixiFacts:
@@ -118,7 +147,7 @@ def _pixi(asked: Questions, environ: Mapping[str, str]) -> PixiFacts:
         python=python,
         has_python=_is_program(python),
         has_manifest=any(os.path.isfile(os.path.join(directory, name)) for name in MANIFESTS),
-        vllm_version=find_vllm(python, environ),
+        vllm_version=_vllm_version(python, environ),
     )
 
 

@@ -53,6 +53,25 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """Add the version of vLLM whose options count."""
+    parser.add_argument(
+        "--vllm-version",
+        metavar="V",
+        default="",
+        type=_version,
+        help="check against this version of vLLM, like 0.32.0 (default: the installed one)",
+    )
+
+
+def _version(text: str) -> str:
+    from launcher.server.catalogue.versions import parse_version  # noqa: PLC0415
+
+    if text and parse_version(text) is None:
+        raise argparse.ArgumentTypeError(f"'{text}' is no version; write it like 0.32.0")
+    return text
+
+
 RUN_EXAMPLES = """\
 examples:
   vllmd run vllm.toml
@@ -105,6 +124,7 @@ def parse_check(words: list[str]) -> argparse.Namespace:
         default="text",
         help="text for people (default), json for programs, github for annotations",
     )
+    add_version(parser)
     return parser.parse_args(words)
 
 
@@ -127,6 +147,42 @@ def parse_plan(words: list[str]) -> argparse.Namespace:
         default="text",
         help="text for people (default), json for programs, shell for pasting",
     )
+    return parser.parse_args(words)
+
+
+def parse_explain(words: list[str]) -> argparse.Namespace:
+    """Parse the words of `vllmd explain`.
+
+    Raises:
+        UsageError: words that mean nothing.
+    """
+    parser = new_parser(
+        "explain",
+        "Say what a key means, what it takes, and in which versions of vLLM it exists.",
+        "examples:\n  vllmd explain max_model_len\n  vllmd explain gpu_ids\n"
+        "  vllmd explain swap_space --vllm-version 0.33.0\n",
+    )
+    parser.add_argument("key", metavar="KEY", help="a key of the TOML file, or a flag of vLLM")
+    add_version(parser)
+    # A flag is a word here and no option of ours: `vllmd explain --max-model-len`.
+    own = {"-h", "--help", "--vllm-version"}
+    plain = [word if word.partition("=")[0] in own else word.lstrip("-") for word in words]
+    return parser.parse_args(plain)
+
+
+def parse_schema(words: list[str]) -> argparse.Namespace:
+    """Parse the words of `vllmd schema`.
+
+    Raises:
+        UsageError: words that mean nothing.
+    """
+    parser = new_parser(
+        "schema",
+        "Print the JSON Schema of the TOML file, for editors (Taplo, Even Better TOML).",
+        "example:\n  vllmd schema > vllmd.schema.json\n"
+        "and as the first line of the TOML file:\n  #:schema ./vllmd.schema.json\n",
+    )
+    add_version(parser)
     return parser.parse_args(words)
 
 

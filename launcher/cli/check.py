@@ -28,7 +28,9 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
     arguments = parse_check(argv)
     done = ""
     try:
-        plan = make_plan(arguments.config, tuple(arguments.assignments), environ)
+        plan = make_plan(
+            arguments.config, tuple(arguments.assignments), environ, arguments.vllm_version
+        )
     except ConfigError as error:
         problems, documents = error.problems, error.documents
     else:

@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 
 
 def make_plan(
-    config: str | None, assignments: tuple[str, ...], environ: Mapping[str, str]
+    config: str | None,
+    assignments: tuple[str, ...],
+    environ: Mapping[str, str],
+    vllm_version: str = "",
 ) -> LaunchPlan:
     """Read, look at the machine, and plan. Problems are in the plan.
+
+    `vllm_version`, if given, is taken for the installed one.
 
     Raises:
         UsageError: no configuration is named.
@@ -28,5 +33,5 @@ def make_plan(
     """
     path = require_config(config, environ)
     settings = read_config(load_documents(path, assignments, environ))
-    facts = gather(questions(settings), environ, sys.executable)
+    facts = gather(questions(settings), environ, sys.executable, vllm_version)
     return plan_launch(settings, facts)

@@ -18,6 +18,8 @@ COMMANDS = {
     "run": "start the servers and supervise them (PID 1 of a container)",
     "check": "report every problem of a configuration, without starting anything",
     "plan": "show exactly what would be started, and where each value comes from",
+    "explain": "say what a key means, and in which versions of vLLM it exists",
+    "schema": "print the JSON Schema of the TOML file, for editors",
     "demo-model": "write a tiny random-weight model to try things with",
 }
 INTERRUPTED = 130

@@ -9,7 +9,9 @@ from launcher.cli.sources import find_config, require_config
 from launcher.config.problems import code_of
 from launcher.errors import EX_OK, HostError, UsageError
 from launcher.process.child import restore_signals
+from launcher.process.console import open_missing_streams
 from launcher.process.orphans import adopt_orphans
+from launcher.process.signals import SignalPipe
 from launcher.process.spec import ProcessSpec
 from launcher.process.supervisor import Supervisor
 from launcher.record import record
@@ -44,6 +46,9 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
         _become(arguments.command, environ)
     if not arguments.command:
         require_config(arguments.config, environ)
+    open_missing_streams()
+    # From here on a stop is noted. As PID 1, the kernel throws away what nobody catches.
+    signals = SignalPipe()
     plan = make_plan(arguments.config, arguments.assignments, environ)
     if plan.problems:
         # Most plans have none: what shows them is imported when it is needed.
@@ -52,7 +57,7 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
         print_problems(plan.problems, plan.config.tree.documents)
         if not plan.is_startable():
             return code_of(plan.problems)
-    return _supervise(plan, arguments, environ)
+    return _supervise(plan, arguments, environ, signals)
 
 
 def parse_arguments(argv: list[str]) -> RunArguments:
@@ -82,7 +87,9 @@ def parse_arguments(argv: list[str]) -> RunArguments:
     )
 
 
-def _supervise(plan: LaunchPlan, arguments: RunArguments, environ: Mapping[str, str]) -> int:
+def _supervise(
+    plan: LaunchPlan, arguments: RunArguments, environ: Mapping[str, str], signals: SignalPipe
+) -> int:
     specs = plan.processes()
     if arguments.command:
         specs += (ProcessSpec(name=MAIN, argv=arguments.command, main=True),)
@@ -94,7 +101,7 @@ def _supervise(plan: LaunchPlan, arguments: RunArguments, environ: Mapping[str, 
 
         require_free_ports(plan.processes())
     adopt_orphans()
-    return Supervisor(specs, environ, wait_ready=arguments.wait_ready).run()
+    return Supervisor(specs, environ, signals, wait_ready=arguments.wait_ready).run()
 
 
 def _say_nothing_to_do(plan: LaunchPlan) -> None:

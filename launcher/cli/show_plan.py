@@ -62,7 +62,10 @@ def _origins(each: InstancePlan, plan: LaunchPlan, locator: Locator) -> dict[str
         else "default"
         for name, path in paths.items()
     }
-    settings = {f"server.{option.name}": option.path for option in instance.options}
+    settings: dict[str, Path] = {}
+    for option in instance.options:
+        where = _where(option.path, option.preset, plan, locator)
+        origins[f"server.{option.name}"] = where
     if instance.extra_args:
         settings["server.extra_args"] = instance.extra_args_path
     shared = plan.config.master.env
@@ -70,6 +73,11 @@ def _origins(each: InstancePlan, plan: LaunchPlan, locator: Locator) -> dict[str
     return origins | {
         name: locator.where(tree.origin(path), path) for name, path in settings.items()
     }
+
+
+def _where(path: Path, preset: str, plan: LaunchPlan, locator: Locator) -> str:
+    where = locator.where(plan.config.tree.origin(path), path)
+    return f"preset {preset} ({where})" if preset else where
 
 
 def render_text_plan(plan: LaunchPlan) -> str:
@@ -93,7 +101,7 @@ def _text_instance(each: InstancePlan, plan: LaunchPlan, locator: Locator) -> st
     lines += [f"  env   {variable.name}={_shown(variable)}" for variable in process.env]
     lines.append(f"  {shlex.join(each.command)}")
     for flag in each.flags:
-        where = locator.where(tree.origin(flag.path), flag.path)
+        where = _where(flag.path, flag.preset, plan, locator)
         words = shlex.join(flag.tokens) if flag.tokens else f"({flag.path[-1]} = false: no flag)"
         lines.append(f"    {words:<{COLUMN}} {where}")
     if each.instance.extra_args:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import tomli
 
-from launcher.config.problems import Origin, Problem
+from launcher.config.limits import require_sane
+from launcher.config.problems import Origin, Problem, dotted
 from launcher.errors import ConfigError
 from launcher.record import record
 
@@ -32,20 +33,22 @@ def parse_toml(text: str, origin: Origin) -> Document:
     """Parse a TOML document.
 
     Raises:
-        ConfigError: the text is not TOML; the problem carries line and column.
+        ConfigError: the text is not TOML (the problem carries line and column), or it holds what
+            `launcher.config.limits` refuses.
     """
     try:
         data = tomli.loads(text)
     except tomli.TOMLDecodeError as error:
+        message, hint = _explained(error.msg)
         problem = Problem(
-            message=f"this is not TOML: {_lower_first(error.msg)}",
-            hint="mend the line, then run 'vllmd check' again",
-            origin=origin,
-            line=error.lineno,
-            column=error.colno,
+            message=message, hint=hint, origin=origin, line=error.lineno, column=error.colno
         )
         shown = Document(origin=origin, text=text, data={})
         raise ConfigError((problem,), (shown,)) from None
+    except (ValueError, RecursionError) as error:
+        # tomli lets both through: from int() on thousands of digits, and from its own limits.
+        raise ConfigError((_too_much(error, origin),)) from None
+    require_sane(data, origin)
     return Document(origin=origin, text=text, data=data)
 
 
@@ -58,13 +61,14 @@ def decode_toml(raw: bytes, origin: Origin) -> Document:
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        before = raw[: error.start]
+        # error.object, not raw: the codec counts from behind the byte order mark.
+        before = error.object[: error.start]
         problem = Problem(
-            message=f"this is not UTF-8: byte 0x{raw[error.start]:02x}",
+            message=f"this is not UTF-8: byte 0x{error.object[error.start]:02x}",
             hint="save the file as UTF-8",
             origin=origin,
             line=before.count(b"\n") + 1,
-            column=len(before) - (before.rfind(b"\n") + 1) + 1,
+            column=len(before[before.rfind(b"\n") + 1 :].decode()) + 1,
         )
         raise ConfigError((problem,)) from None
     return parse_toml(text, origin)
@@ -76,28 +80,51 @@ def parse_assignment(argument: str) -> Document:
     Raises:
         ConfigError: there is no '=', or PATH is not a TOML key.
     """
-    path, equals, value = argument.partition("=")
-    # The value stays out of the name, which messages show: it may be a secret.
-    origin = Origin(kind="argument", name=f"--set {path}")
+    # A quoted key may hold a '=' too, so the first one that leaves a key before it counts.
+    equals = argument.find("=")
+    while equals != -1:
+        data = _parse_key(argument[:equals])
+        if data is not None:
+            # The value stays out of the name, which messages show: it may be a secret.
+            origin = Origin(kind="argument", name=f"--set {argument[:equals].strip()}")
+            _fill(data, _toml_or_string(argument[equals + 1 :], origin))
+            require_sane(data, origin)
+            return Document(origin=origin, text=argument, data=data)
+        equals = argument.find("=", equals + 1)
+    problem = Problem(
+        message="this is not PATH=VALUE",
+        hint="write it like --set instance.demo.server.port=8001",
+        origin=Origin(kind="argument", name=f"--set {_beginning(argument)}"),
+    )
+    raise ConfigError((problem,))
+
+
+def _parse_key(text: str) -> dict[str, TomlValue] | None:
+    """Return nested tables with one leaf for a TOML key; None if the text is not one."""
+    # These would start a header, a comment or a second line instead of a key.
+    if "\n" in text or text.lstrip()[:1] in {"[", "#"}:
+        return None
     try:
-        # Without a '=' there is no path: the empty key is not TOML either.
-        data = tomli.loads(f"{path if equals else ''} = 0")
-    except tomli.TOMLDecodeError:
-        problem = Problem(
-            message="this is not PATH=VALUE",
-            hint="write it like --set instance.demo.server.port=8001",
-            origin=origin,
-        )
-        raise ConfigError((problem,)) from None
-    _fill(data, _toml_or_string(value))
-    return Document(origin=origin, text=argument, data=data)
+        return tomli.loads(f"{text} = 0")
+    except (tomli.TOMLDecodeError, RecursionError):
+        return None
 
 
-def _toml_or_string(value: str) -> TomlValue:
+def _beginning(argument: str) -> str:
+    """Return as much of a misspelled argument as looks like a key: a secret may follow it."""
+    end = 0
+    while end < len(argument) and (argument[end].isalnum() or argument[end] in "._-"):
+        end += 1
+    return argument[:end] + ("..." if end < len(argument) else "")
+
+
+def _toml_or_string(value: str, origin: Origin) -> TomlValue:
     try:
         parsed = tomli.loads(f"value = {value}")
     except tomli.TOMLDecodeError:
         return value
+    except (ValueError, RecursionError) as error:
+        raise ConfigError((_too_much(error, origin),)) from None
     # "1\nother = 2" would parse, as two settings; the user gave one value.
     return parsed["value"] if len(parsed) == 1 else value
 
@@ -112,5 +139,23 @@ def _fill(table: dict[str, TomlValue], value: TomlValue) -> None:
         table[key] = value
 
 
-def _lower_first(text: str) -> str:
-    return text[:1].lower() + text[1:]
+def _explained(message: str) -> tuple[str, str]:
+    """Return a message and a hint for what tomli says about a text it does not take."""
+    mend = "mend the line, then run 'vllmd check' again"
+    if message == "Cannot overwrite a value" or message.startswith("Duplicate inline table key"):
+        return "this key or table is already set above", "keep one of the two"
+    if message.startswith("Cannot declare "):
+        parts = message.removeprefix("Cannot declare (").removesuffix(") twice").split(", ")
+        header = dotted(tuple(part.strip("',\"") for part in parts))
+        return f"[{header}] is already declared above", "put its keys into one table"
+    if message == "Invalid value":
+        return "this is not a TOML value", 'put text in quotes, like "text"; write true or false'
+    return f"this is not TOML: {message[:1].lower()}{message[1:]}", mend
+
+
+def _too_much(error: Exception, origin: Origin) -> Problem:
+    if isinstance(error, RecursionError):
+        message, hint = "this is nested too deeply", "use fewer levels"
+    else:
+        message, hint = "an integer in this does not fit into 64 bits", "write a smaller number"
+    return Problem(message=message, hint=hint, origin=origin)

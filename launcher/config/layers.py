@@ -38,7 +38,7 @@ class Tree:
 
 def layer(documents: tuple[Document, ...]) -> Tree:
     """Merge documents, the last one strongest. The documents stay as they are."""
-    if len(documents) == 1:
+    if len(documents) == 1 and documents[0].origin.kind == "file":  # TOML has no null
         return Tree(documents=documents, data=documents[0].data)
     data: dict[str, TomlValue] = {}
     for document in documents:

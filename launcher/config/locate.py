@@ -32,32 +32,52 @@ class Place:
     value_length: int  # of the value's first line
 
 
-def index(text: str) -> dict[Path, Place]:
+class Places(dict["Path", Place]):
+    """Places by path, and the paths by what they are with `-` and `_` alike."""
+
+    def __init__(self, places: Mapping[Path, Place]) -> None:
+        super().__init__(places)
+        self._alike: dict[Path, list[Path]] | None = None
+
+    def alike(self, path: Path) -> list[Path]:
+        """Return the known paths that differ from `path` in `-` and `_` at most."""
+        if self._alike is None:
+            self._alike = {}
+            for known in self:
+                self._alike.setdefault(_folded_path(known), []).append(known)
+        return self._alike.get(_folded_path(path), [])
+
+
+def index(text: str) -> Places:
     """Return the place of every key path in a TOML text that tomli accepts.
 
     A table's value is its header's; elements of arrays have an integer as the last part.
     """
-    return _Scanner(text).scan()
+    return Places(_Scanner(text).scan())
 
 
-def find_place(places: Mapping[Path, Place], path: Path) -> tuple[Place | None, bool]:
+def find_place(places: Places, path: Path) -> tuple[Place | None, bool]:
     """Return the place of `path`, else of the nearest enclosing table, and whether it is exact.
 
     Keys are compared with `-` and `_` alike: server options may be written either way.
     """
     if path in places:
         return places[path], True
-    wanted = tuple(_folded(part) for part in path)
-    for known, place in places.items():
-        if len(known) == len(path) and tuple(_folded(part) for part in known) == wanted:
-            return place, True
+    alike = places.alike(path)
+    if alike:
+        # Instances 'a-b' and 'a_b' are two: the one with most parts spelled alike is meant.
+        return places[max(alike, key=lambda known: _equal_parts(known, path))], True
     if len(path) <= 1:
         return None, False
     return find_place(places, path[:-1])[0], False
 
 
-def _folded(part: str | int) -> str | int:
-    return part.replace("-", "_") if isinstance(part, str) else part
+def _equal_parts(one: Path, other: Path) -> int:
+    return sum(a == b for a, b in zip(one, other, strict=True))
+
+
+def _folded_path(path: Path) -> Path:
+    return tuple(part.replace("-", "_") if isinstance(part, str) else part for part in path)
 
 
 class _Scanner:
@@ -125,7 +145,8 @@ class _Scanner:
             self.array_lengths[path] = count + 1
             self.places.setdefault(path, place)
             path = (*path, count)
-        self._remember(path, place)
+        self._imply(path, place)
+        self.places[path] = place
         return path
 
     def _resolved(self, key: tuple[str, ...]) -> Path:
@@ -145,14 +166,15 @@ class _Scanner:
         self.at += 1  # the '='
         self._skip_space()
         path = (*table, *key)
+        # Before the value, whose own keys imply the same tables: those may be lines below.
+        self._imply(path, self._place(line, column, length, (line, column, length)))
         value = self._value(path)
-        self._remember(path, self._place(line, column, length, value))
+        self.places[path] = self._place(line, column, length, value)
 
-    def _remember(self, path: Path, place: Place) -> None:
-        """Note a place, for the tables that a dotted key or header implies too."""
+    def _imply(self, path: Path, place: Place) -> None:
+        """Note a place for the tables that a dotted key or header implies."""
         for end in range(1, len(path)):
             self.places.setdefault(path[:end], place)
-        self.places[path] = place
 
     def _key(self) -> tuple[str, ...]:
         parts: list[str] = []
@@ -169,7 +191,7 @@ class _Scanner:
         if self.text[self.at] in "\"'":
             self._string()
             raw = self.text[start + 1 : self.at - 1]
-            return raw if self.text[start] == "'" else _unescaped(raw)
+            return raw if self.text[start] == "'" else unescaped(raw)
         while self.text[self.at].isalnum() or self.text[self.at] in "_-":
             self.at += 1
         return self.text[start : self.at]
@@ -243,7 +265,7 @@ class _Scanner:
         )
 
 
-def _unescaped(raw: str) -> str:
+def unescaped(raw: str) -> str:
     """Resolve the escapes of a basic string (TOML 1.0, section "String", and 1.1's two more)."""
     simple = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", "e": "\x1b"}
     digits = {"x": 2, "u": 4, "U": 8}

@@ -20,7 +20,7 @@ _MERGER = Merger([(dict, ["merge"])], ["override"], ["override"])
 def merge_tables(
     base: Mapping[str, TomlValue], over: Mapping[str, TomlValue]
 ) -> dict[str, TomlValue]:
-    """Return `base` with `over` merged over it; neither argument is changed or shared."""
+    """Return `base` with `over` merged over it; neither is changed, and no table is shared."""
     merged: dict[str, TomlValue] = _MERGER.merge(_copied(base), _copied(over))
     return merged
 

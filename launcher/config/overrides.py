@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 
 from launcher.config.document import Document
+from launcher.config.limits import require_sane
 from launcher.config.problems import Origin, Problem
 from launcher.errors import ConfigError
 
@@ -39,31 +40,45 @@ def parse_overrides(text: str, variable: str = VARIABLE) -> Document:
             column=error.colno,
         )
         raise ConfigError((problem,)) from None
-    except (ValueError, RecursionError) as error:
-        message = "this JSON is nested too deeply" if isinstance(error, RecursionError) else error
-        problem = Problem(message=str(message), hint="mend the variable", origin=origin)
-        raise ConfigError((problem,)) from None
+    except RecursionError:
+        raise _refused("this JSON is nested too deeply", "use fewer levels", origin) from None
+    except _UnfitError as error:
+        raise _refused(error.message, error.hint, origin) from None
+    except ValueError:
+        # From int() on thousands of digits.
+        message = "an integer in this does not fit into 64 bits"
+        raise _refused(message, "write a smaller number", origin) from None
     if not isinstance(data, dict):
-        problem = Problem(
-            message=f"expected a JSON object, got {_json_name(data)}",
-            hint=f"write one object, like {EXAMPLE}",
-            origin=origin,
-        )
-        raise ConfigError((problem,))
+        message = f"expected a JSON object, got {_json_name(data)}"
+        raise _refused(message, f"write one object, like {EXAMPLE}", origin)
+    require_sane(data, origin)
     return Document(origin=origin, text=text, data=data)
+
+
+class _UnfitError(Exception):
+    """The text is JSON for Python's parser, but not for us."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+def _refused(message: str, hint: str, origin: Origin) -> ConfigError:
+    return ConfigError((Problem(message=message, hint=hint, origin=origin),))
 
 
 def _no_duplicates(pairs: list[tuple[str, TomlValue]]) -> dict[str, TomlValue]:
     table: dict[str, TomlValue] = {}
     for key, value in pairs:
         if key in table:
-            raise ValueError(f"the key '{key}' is given twice in one JSON object")
+            raise _UnfitError(f"'{key}' is given twice in one JSON object", "keep one of the two")
         table[key] = value
     return table
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"'{name}' is not a JSON number")
+    raise _UnfitError(f"'{name}' is not a JSON number", "write a number that JSON has")
 
 
 def _json_name(value: object) -> str:

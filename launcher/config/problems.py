@@ -97,5 +97,12 @@ def dotted(path: Path) -> str:
             text += f"[{part}]"
             continue
         bare = part and all(c.isascii() and (c.isalnum() or c in "_-") for c in part)
-        text += ("." if text else "") + (part if bare else f'"{part}"')
+        text += ("." if text else "") + (part if bare else _quoted(part))
     return text
+
+
+def _quoted(part: str) -> str:
+    """Write a part of a key as a basic string of TOML."""
+    escaped = part.replace("\\", "\\\\").replace('"', '\\"')
+    shown = (c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped)
+    return f'"{"".join(shown)}"'

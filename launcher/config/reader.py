@@ -6,7 +6,7 @@ tables in docs/, and `vllmd explain`, so they cannot disagree.
 
 from __future__ import annotations
 
-from launcher.config.problems import ERROR, Problem, type_name
+from launcher.config.problems import ERROR, Problem, dotted, type_name
 from launcher.record import record
 
 TYPE_CHECKING = False
@@ -78,10 +78,11 @@ class Problems:
         # Imported only for a user who made a mistake: difflib is not for free.
         from launcher.config.suggest import render_hint  # noqa: PLC0415
 
-        where = ".".join(str(part) for part in path[:-1])
-        inside = f" in [{where}]" if where else ""
-        self.add(path, f"unknown key '{path[-1]}'{inside}", render_hint(str(path[-1]), known),
-                 at_key=True)  # fmt: skip
+        # The place of a value that is not in a file is its whole path: no need to say it twice.
+        in_file = self.tree.origin(path).kind == "file"
+        inside = f" in [{dotted(path[:-1])}]" if in_file and len(path) > 1 else ""
+        message = f"unknown key '{path[-1]}'{inside}"
+        self.add(path, message, render_hint(str(path[-1]), known), at_key=True)
 
 
 def read_table(
@@ -90,28 +91,35 @@ def read_table(
     """Return `value` if it is a table; else note the problem and return an empty one."""
     if isinstance(value, dict):
         return value
-    problems.add(path, f"expected {what}, got {type_name(value)}", f"write [{_header(path)}]")
+    problems.add(path, f"expected {what}, got {type_name(value)}", f"write [{dotted(path)}]")
     return {}
 
 
 def read_keys(
-    table: Mapping[str, TomlValue], path: Path, keys: tuple[Key, ...], problems: Problems
+    table: Mapping[str, TomlValue],
+    path: Path,
+    keys: tuple[Key, ...],
+    problems: Problems,
+    tables: tuple[str, ...] = (),
 ) -> dict[str, object]:
     """Return the checked values of the keys that the table holds; the rest are not in the result.
 
-    Unknown keys and refused values become problems.
+    Unknown keys and refused values become problems. `tables` are keys that the caller reads
+    itself: they are left alone, and offered to whoever misspelled one.
     """
     known = {key.name: key for key in keys}
     values: dict[str, object] = {}
     for name, value in table.items():
         key = known.get(name)
+        if name in tables:
+            continue
         if key is None:
-            problems.unknown((*path, name), tuple(known))
+            problems.unknown((*path, name), (*known, *tables))
             continue
         try:
             values[name] = key.check(value)
         except Refusal as refusal:
-            problems.add((*path, name, *refusal.at), f"'{name}': {refusal.message}", refusal.hint)
+            problems.add((*path, name, *refusal.at), refusal.message, refusal.hint)
     return values
 
 
@@ -131,10 +139,12 @@ def boolean(value: TomlValue) -> bool:
     """
     if isinstance(value, bool):
         return value
-    hint = ""
+    hint = "write true or false"
     if isinstance(value, str) and value.lower() in {"true", "false", "yes", "no", "on", "off"}:
         word = "true" if value.lower() in {"true", "yes", "on"} else "false"
         hint = f"write {word} without quotes"
+    elif isinstance(value, int) and value in {0, 1}:
+        hint = f"write {'true' if value else 'false'}"
     raise Refusal(f"expected a boolean, got {type_name(value)}", hint)
 
 
@@ -173,10 +183,12 @@ def one_of(*choices: str) -> Callable[[TomlValue], str]:
         text = string(value)
         if text in choices:
             return text
-        from launcher.config.suggest import render_hint  # noqa: PLC0415  (see Problems.unknown)
+        from launcher.config.suggest import find_nearest  # noqa: PLC0415  (see Problems.unknown)
 
         quoted = ", ".join(f"'{choice}'" for choice in choices)
-        raise Refusal(f"expected one of {quoted}, got '{text}'", render_hint(text, choices))
+        nearest = find_nearest(text, choices)
+        hint = f"did you mean '{nearest}'?" if nearest else "write one of these"
+        raise Refusal(f"expected one of {quoted}, got '{text}'", hint)
 
     return check
 
@@ -187,7 +199,8 @@ def integer(least: int, most: int | None = None) -> Callable[[TomlValue], int]:
 
     def check(value: TomlValue) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
-            hint = "remove the quotes" if isinstance(value, str) and value.isdigit() else ""
+            is_number = isinstance(value, str) and value.isascii() and value.isdigit()
+            hint = "remove the quotes" if is_number else ""
             raise Refusal(f"expected {wanted}, got {type_name(value)}", hint)
         if value < least or (most is not None and value > most):
             raise Refusal(f"expected {wanted}, got {value}")
@@ -203,11 +216,8 @@ def seconds(value: TomlValue) -> float:
         Refusal: not a number, not above zero, or not finite.
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Refusal(f"expected a number of seconds, got {type_name(value)}")
+        hint = "write seconds as a number, without quotes" if isinstance(value, str) else ""
+        raise Refusal(f"expected a number of seconds, got {type_name(value)}", hint)
     if not 0 < value < float("inf"):
         raise Refusal(f"expected a number of seconds above 0, got {value}")
     return float(value)
-
-
-def _header(path: Path) -> str:
-    return ".".join(str(part) for part in path)

@@ -12,25 +12,29 @@ from __future__ import annotations
 
 import json
 
-from launcher.config.locate import find_place, index
+from launcher.config.locate import Places, find_place, index
+from launcher.config.masking import find_secrets, mask_line
 from launcher.config.problems import dotted
-from launcher.config.secrets import mask_line
+from launcher.config.suggest import find_nearest
 from launcher.record import record, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from launcher.config.document import Document
     from launcher.config.locate import Place
     from launcher.config.problems import Origin, Path, Problem
 
-TAB_WIDTH = 4
+SECRET_NAMES = ("api_key", "hf_token", "token", "password", "secret", "access_key", "vllm_api_key")
 
 
 @record
 class Spot:
-    """Where a problem shows: a line and column (0 where there is none) and what to underline."""
+    """Where a problem shows: a line and column (0 where there is none) and what to underline.
+
+    `source` is the line without its secrets, and `caret` the column in what is left of it.
+    """
 
     origin: Origin | None
     path: str
@@ -38,6 +42,7 @@ class Spot:
     column: int = 0
     length: int = 1
     source: str = ""
+    caret: int = 0
 
 
 class Locator:
@@ -45,7 +50,9 @@ class Locator:
 
     def __init__(self, documents: Iterable[Document]) -> None:
         self._texts = {document.origin: document.text for document in documents}
-        self._places: dict[Origin, Mapping[Path, Place]] = {}
+        self._places: dict[Origin, Places] = {}
+        self._secrets: dict[Origin, list[tuple[int, int]]] = {}
+        self._lines: dict[Origin, list[str]] = {}
 
     def spot(self, problem: Problem) -> Spot:
         """Find where a problem shows."""
@@ -60,7 +67,8 @@ class Locator:
         if place is None:
             return spot
         if problem.at_key or not exact:
-            return self._with_source(spot, place.line, place.column, place.length)
+            hidden = place if exact and _is_like_secret(problem.path[-1]) else None
+            return self._with_source(spot, place.line, place.column, place.length, hidden)
         return self._with_source(spot, place.value_line, place.value_column, place.value_length)
 
     def where(self, origin: Origin, path: Path) -> str:
@@ -71,19 +79,38 @@ class Locator:
                 return f"{origin.name}:{place.line}:{place.column}"
         return origin.name
 
-    def _index(self, origin: Origin) -> Mapping[Path, Place]:
+    def _index(self, origin: Origin) -> Places:
         if origin not in self._places:
             text = self._texts.get(origin)
-            self._places[origin] = index(text) if text is not None else {}
+            self._places[origin] = index(text) if text is not None else Places({})
         return self._places[origin]
 
-    def _with_source(self, spot: Spot, line: int, column: int, length: int) -> Spot:
-        text = self._texts.get(spot.origin) if spot.origin else None
+    def _with_source(
+        self, spot: Spot, line: int, column: int, length: int, hidden: Place | None = None
+    ) -> Spot:
+        spot = replace(spot, line=line, column=column, length=max(1, length))
         # Only files are quoted: an override is one line that may hold anything, secrets too.
-        quoted = text if text is not None and spot.origin and spot.origin.kind == "file" else ""
-        lines = quoted.split("\n")
-        source = mask_line(lines[line - 1].rstrip("\r")) if line <= len(lines) else ""
-        return replace(spot, line=line, column=column, length=max(1, length), source=source)
+        if spot.origin is None or spot.origin.kind != "file" or spot.origin not in self._texts:
+            return spot
+        if spot.origin not in self._lines:
+            text = self._texts[spot.origin]
+            self._lines[spot.origin] = text.split("\n")
+            self._secrets[spot.origin] = find_secrets(text)
+        lines = self._lines[spot.origin]
+        if line > len(lines):
+            return spot
+        start = sum(len(passed) + 1 for passed in lines[: line - 1])
+        secrets = self._secrets[spot.origin]
+        if hidden is not None and hidden.value_line == line:
+            begin = start + hidden.value_column - 1
+            secrets = [*secrets, (begin, begin + hidden.value_length)]
+        source, caret = mask_line(start, lines[line - 1].rstrip("\r"), secrets, column)
+        return replace(spot, source=source, caret=caret)
+
+
+def _is_like_secret(part: str | int) -> bool:
+    """Tell whether an unknown key may be a secret's misspelled name: `VLLM_APII_KEY`."""
+    return find_nearest(str(part), SECRET_NAMES) is not None
 
 
 def sort_problems(problems: Iterable[Problem], locator: Locator) -> list[tuple[Problem, Spot]]:
@@ -95,26 +122,27 @@ def sort_problems(problems: Iterable[Problem], locator: Locator) -> list[tuple[P
 def render_text(problem: Problem, spot: Spot, *, colour: bool = False) -> str:
     """Render one problem for a terminal or a log."""
     word = _paint(problem.severity, "31;1" if problem.severity == "error" else "33;1", colour)
-    lines = [f"{word}: {_prefix(spot)}{problem.message}"]
+    lines = [f"{word}: {_printable(_prefix(spot) + problem.message)}"]
     if spot.source.strip():
         number = str(spot.line)
         margin = " " * len(number)
-        before = spot.source[: spot.column - 1]
+        before = spot.source[: spot.caret - 1]
         pad = "".join("\t" if character == "\t" else " " for character in before)
         rest = len(spot.source) - len(before)
-        lines.append(f"   {number} | {spot.source}")
+        lines.append(f"   {number} | {_printable(spot.source)}")
         lines.append(f"   {margin} | {pad}{'^' * min(spot.length, max(1, rest))}")
     if problem.hint:
-        lines.append(f"{_paint('hint', '36', colour)}: {problem.hint}")
+        lines.append(f"{_paint('hint', '36', colour)}: {_printable(problem.hint)}")
     return "\n".join(lines)
 
 
 def render_github(problem: Problem, spot: Spot) -> str:
     """Render one problem as a workflow command that annotates a pull request."""
     message = problem.message + (f"; hint: {problem.hint}" if problem.hint else "")
-    place = f"file={_escaped(spot.origin.name)}" if spot.origin and spot.line else ""
-    if place:
-        place = f" {place},line={spot.line},col={spot.column}"
+    place = ""
+    # Only a file of the repository can be annotated: a variable has lines, but is none.
+    if spot.origin and spot.origin.kind == "file" and spot.line:
+        place = f" file={_escaped(spot.origin.name)},line={spot.line},col={spot.column}"
     else:
         message = _prefix(spot) + message
     return f"::{problem.severity}{place}::{_escaped(message, data=True)}"
@@ -133,7 +161,7 @@ def describe(problem: Problem, spot: Spot) -> dict[str, str | int | None]:
     return {
         "severity": problem.severity,
         "path": spot.path or None,
-        "file": spot.origin.name if spot.origin else None,
+        "file": spot.origin.name if spot.origin and spot.origin.kind != "default" else None,
         "line": spot.line or None,
         "column": spot.column or None,
         "message": problem.message,
@@ -155,13 +183,21 @@ def render_count(problems: Iterable[Problem]) -> str:
 
 
 def _prefix(spot: Spot) -> str:
-    if spot.origin is None:
+    if spot.origin is None or spot.origin.kind == "default":
         return f"{spot.path}: " if spot.path else ""
     if spot.line:
         return f"{spot.origin.name}:{spot.line}:{spot.column}: "
-    # The name of an argument holds its path already.
-    inside = f" {spot.path}:" if spot.path and spot.origin.kind != "argument" else ""
+    # An argument's name ends with its path: `--set instance.demo.server.port`.
+    known = spot.origin.kind == "argument" and spot.origin.name.endswith(f" {spot.path}")
+    inside = f" {spot.path}:" if spot.path and not known else ""
     return f"{spot.origin.name}:{inside} "
+
+
+def _printable(text: str) -> str:
+    """Escape what would move the cursor, colour the terminal, or break the line."""
+    return "".join(
+        c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 def _order(spot: Spot) -> tuple[bool, str, int, int, str]:

@@ -46,7 +46,7 @@ def start(spec: ProcessSpec, environ: Mapping[str, str], output: int | None) -> 
         _become(spec, environment, output, tell)
     os.close(tell)
     with os.fdopen(told, "rb") as report:
-        reason = report.read().decode()
+        reason = os.fsdecode(report.read())
     if reason:
         os.waitpid(pid, 0)
         raise StartError(reason, "correct the path of the program")
@@ -73,9 +73,9 @@ def _become(
         if spec.cwd is not None:
             os.chdir(spec.cwd)
         os.execvpe(spec.argv[0], spec.argv, environment)  # noqa: S606  (no shell is the point)
-    except OSError as error:
-        reason = f"'{spec.argv[0]}': {(error.strerror or str(error)).lower()}"
-        os.write(tell, reason.encode())
+    except (OSError, ValueError) as error:  # ValueError: a NUL character in a word
+        cause = getattr(error, "strerror", None) or str(error)
+        os.write(tell, os.fsencode(f"'{spec.argv[0]}': {cause.lower()}"))
     finally:
         os._exit(127)
 

@@ -17,11 +17,11 @@ def final_code(fleet: Fleet) -> int:
     if there is one, else 0, or 137 if somebody had to be killed. With nobody left: the first
     failure.
     """
+    if fleet.code is not None:
+        return fleet.code
     main = next((m for m in fleet.members if m.spec.main and m.status is not None), None)
     if main is not None and main.status is not None:
         return exit_code(main.status)
-    if fleet.code is not None:
-        return fleet.code
     if fleet.stopping:
         return FORCED if any(member.forced for member in fleet.members) else 0
     failed = next((member for member in fleet.members if member.failure), None)

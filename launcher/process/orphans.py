@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+
+
+def can_adopt_orphans() -> bool:
+    """Tell whether `adopt_orphans` works here: on Linux, with /proc to find orphans in."""
+    return sys.platform == "linux" and os.path.exists("/proc/self/stat")
 
 
 def adopt_orphans() -> bool:

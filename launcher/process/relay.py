@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 CHUNK = 65536
 REMEMBERED = 8192  # bytes of output kept to show when the process fails
+FULLEST_PIPE = 1_048_576  # bytes that a pipe holds at most, unless root raised it (pipe(7))
 LONGEST_LINE = 65536  # a longer one is passed on in parts
 
 
@@ -48,9 +49,10 @@ class Relay:
         return True
 
     def drain(self) -> None:
-        """Pass on all that is there now."""
-        while not self.finished and self.read():
-            pass
+        """Pass on all that is there now, but no more: somebody may be writing without end."""
+        for _ in range(FULLEST_PIPE // CHUNK):
+            if self.finished or not self.read():
+                return
 
     def last_lines(self, count: int) -> list[str]:
         """Return the last lines of the output."""
@@ -58,10 +60,9 @@ class Relay:
         return [line for line in text.splitlines() if line.strip()][-count:]
 
     def close(self) -> None:
-        """Close the pipe and the log."""
+        """Close the pipe; the log stays open, for the next start."""
         self._pass_on(self._partial)
         os.close(self.descriptor)
-        self._log.close()
 
     def _pass_on(self, data: bytes) -> None:
         if not data:
@@ -70,4 +71,5 @@ class Relay:
         self._recent = (self._recent + data)[-REMEMBERED:]
         if self._console is not None:
             lines = data.splitlines(keepends=True)
-            self._console.write(b"".join(self._prefix + line for line in lines))
+            end = b"" if data.endswith((b"\n", b"\r")) else b"\n"  # the next may be another's
+            self._console.write(b"".join(self._prefix + line for line in lines) + end)

@@ -13,8 +13,10 @@ from launcher.server.address import (
     effective_integer,
     server_address,
 )
-from launcher.server.facts import local_model, log_path
+from launcher.server.catalogue.texts import environment_known, environment_names
+from launcher.server.facts import is_vllm_module, local_model, log_path
 from launcher.server.gpus import GpuIds
+from launcher.server.multiprocessing import check_multiprocessing
 from launcher.server.secret_values import SECRET_OPTIONS
 
 TYPE_CHECKING = False
@@ -24,10 +26,13 @@ if TYPE_CHECKING:
 
     from launcher.config.problems import Path
     from launcher.config.reader import Problems
+    from launcher.server.catalogue.lookup import Catalogue
     from launcher.server.facts import Facts
-    from launcher.server.model import Instance
+    from launcher.server.model import EnvSetting, Instance
 
     Instances: TypeAlias = tuple[Instance, ...]
+
+UTILIZATION = "gpu_memory_utilization"
 
 
 def check_addresses(instances: Instances, _facts: Facts, problems: Problems) -> None:
@@ -95,7 +100,7 @@ def check_models(instances: Instances, facts: Facts, problems: Problems) -> None
             message = f"the model '{path}' {facts.missing_models[path]}"
             hint = "mount it at that path, or correct the path"
             problems.add(_path(instance, "model"), message, hint)
-        elif facts.module.startswith("vllm.") and _names_no_model(instance):
+        elif is_vllm_module(facts.module) and _names_no_model(instance):
             message = f"'{instance.name}' has no model: vLLM would take its own default"
             hint = f'set model = "/path/to/model" in [instance.{instance.name}.server]'
             problems.add(instance.path(), message, hint, severity=WARNING, at_key=True)
@@ -142,15 +147,20 @@ def check_gpu_sharing(instances: Instances, facts: Facts, problems: Problems) ->
             message = f"GPU {gpu} is claimed more than once over: {shares} = {total:g}"
             hint = f"lower gpu_memory_utilization, to {1 / len(claimants):.2g} each for example"
             last = claimants[-1][0]
-            problems.add(_path(last, "gpu_memory_utilization"), message, hint)
+            problems.add(_path(last, UTILIZATION), message, hint)
 
 
 def _utilization(instance: Instance, facts: Facts) -> float:
-    value = effective(instance, "gpu_memory_utilization")
+    """Return the share of a GPU that a server claims: its setting, else its version's default."""
+    value = effective(instance, UTILIZATION)
     try:
-        return float(value) if isinstance(value, int | float | str) else facts.gpu_utilization
+        if isinstance(value, int | float | str):
+            return float(value)
     except ValueError:
-        return facts.gpu_utilization
+        pass
+    known = facts.catalogue.find(UTILIZATION) if facts.catalogue else None
+    default = known.default if known else None
+    return default if isinstance(default, float) else 0.0
 
 
 def _spans_nodes(instance: Instance) -> bool:
@@ -162,16 +172,16 @@ def _spans_nodes(instance: Instance) -> bool:
     )
 
 
-def check_extra_args(instances: Instances, _facts: Facts, problems: Problems) -> None:
+def check_extra_args(instances: Instances, facts: Facts, problems: Problems) -> None:
     """Refuse secrets on the command line; warn of an option that `extra_args` overrules."""
     for instance in instances:
         names = {option.name for option in instance.options}
-        for token in instance.extra_args:
-            name = token.partition("=")[0].lstrip("-").replace("-", "_")
-            if not token.startswith("--"):
+        for word in instance.extra_args:
+            if not word.startswith("--") or word == "--":
                 continue
+            name = word.partition("=")[0].lstrip("-").replace("-", "_")
             if name in SECRET_OPTIONS or is_secret_name(name):
-                message = f"'extra_args': '{token.partition('=')[0]}' holds a secret, which"
+                message = f"'extra_args': '{word.partition('=')[0]}' holds a secret, which"
                 message += " everybody on the machine could read in the process list"
                 hint = f'write {name} = "env:NAME" or "file:/path" in the table instead'
                 problems.add(instance.extra_args_path, message, hint)
@@ -179,15 +189,49 @@ def check_extra_args(instances: Instances, _facts: Facts, problems: Problems) ->
                 message = f"'{name}' is set, but extra_args has it too, comes later and wins"
                 hint = "keep one of the two"
                 problems.add(_path(instance, name), message, hint, severity=WARNING)
+            elif facts.catalogue is not None and not _is_flag(name, facts.catalogue):
+                _note_stranger(name, word, instance, facts.catalogue, problems)
 
 
-def check_environment(instances: Instances, _facts: Facts, problems: Problems) -> None:
-    """Warn of a `CUDA_VISIBLE_DEVICES` that `gpu_ids` replaces."""
+def _is_flag(name: str, catalogue: Catalogue) -> bool:
+    # `--compilation-config.mode` sets a key inside a JSON option.
+    return catalogue.find(name.partition(".")[0]) is not None
+
+
+def _note_stranger(
+    name: str, word: str, instance: Instance, catalogue: Catalogue, problems: Problems
+) -> None:
+    """Warn of a flag that vLLM does not have: these words are passed on as they are."""
+    from launcher.server.catalogue.advice import explain_unknown  # noqa: PLC0415  (see options)
+
+    message, hint = explain_unknown(catalogue, name)
+    place = (*instance.extra_args_path, list(instance.extra_args).index(word))
+    problems.add(place, f"'extra_args': {message}", hint, severity=WARNING)
+
+
+def check_environment(instances: Instances, facts: Facts, problems: Problems) -> None:
+    """Warn of variables that vLLM does not know, and of a `CUDA_VISIBLE_DEVICES` in vain."""
     for instance in instances:
         for setting in instance.env:
+            if setting.name.startswith("VLLM_"):
+                check_variable(setting, facts, problems)
             if setting.name == "CUDA_VISIBLE_DEVICES" and "gpu_ids" in instance.control_paths:
                 message = "'CUDA_VISIBLE_DEVICES' is set here, but gpu_ids replaces it"
                 problems.add(setting.path, message, "keep one of the two", severity=WARNING)
+
+
+def check_variable(setting: EnvSetting, facts: Facts, problems: Problems) -> None:
+    """Warn of a variable that this version of vLLM would not read."""
+    catalogue = facts.catalogue
+    if catalogue is None or environment_known(facts.environment_names, catalogue, setting.name):
+        return
+    from launcher.config.suggest import find_nearest  # noqa: PLC0415  (a mistake: see options)
+
+    names = environment_names(facts.environment_names, catalogue)
+    nearest = find_nearest(setting.name, names)
+    hint = f"did you mean '{nearest}'?" if nearest else "remove it, or correct its name"
+    message = f"vLLM {catalogue.version} does not know the variable '{setting.name}'"
+    problems.add(setting.path, message, hint, severity=WARNING, at_key=True)
 
 
 def _path(instance: Instance, *names: str) -> Path:
@@ -207,4 +251,5 @@ CHECKS: tuple[Callable[[Instances, Facts, Problems], None], ...] = (
     check_gpu_sharing,
     check_extra_args,
     check_environment,
+    check_multiprocessing,
 )

@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from launcher.server.catalogue.lookup import Catalogue
     from launcher.server.model import Instance, LauncherConfig
 
 
@@ -26,6 +27,7 @@ class Questions:
     model_dirs: tuple[str, ...]
     log_files: tuple[str, ...]
     secret_files: tuple[str, ...]
+    names_variables: bool = False  # the configuration sets a variable of vLLM's
 
 
 @record
@@ -59,9 +61,11 @@ class Facts:
     environ: Mapping[str, str]
     python: PythonFacts
     pixi: PixiFacts | None = None
+    vllm_version: str | None = None
     accelerators: bool = False  # NVIDIA or AMD devices are there
-    # What one server claims where its options do not say (vllm/config/cache.py, 0.32).
-    gpu_utilization: float = 0.92
+    adopts_orphans: bool = True  # we become the parent of what our servers leave behind
+    catalogue: Catalogue | None = None  # of vLLM's options; None where the module is not vLLM's
+    environment_names: str = ""  # the variables that vLLM knows, as `catalogue.texts` reads them
     missing_models: Mapping[str, str]  # path -> why it cannot be used; absent where it can
     log_faults: Mapping[str, str]  # path -> why it cannot be a log; absent where it can
     secrets: Mapping[str, str]  # path -> content, without its last line end
@@ -83,6 +87,11 @@ def questions(config: LauncherConfig) -> Questions:
         model_dirs=tuple(filter(None, (local_model(instance) for instance in enabled))),
         log_files=tuple(log_path(instance) for instance in enabled),
         secret_files=_secret_files(config, enabled),
+        names_variables=any(
+            setting.name.startswith("VLLM_")
+            for settings in (config.master.env, *(instance.env for instance in enabled))
+            for setting in settings
+        ),
     )
 
 
@@ -91,6 +100,11 @@ def enabled_instances(config: LauncherConfig) -> tuple[Instance, ...]:
     if not config.master.enable:
         return ()
     return tuple(instance for instance in config.instances if instance.control.enabled)
+
+
+def is_vllm_module(module: str) -> bool:
+    """Tell whether a module is one of vLLM's, so that we know its options and its API."""
+    return module.startswith("vllm.")
 
 
 def log_path(instance: Instance) -> str:

@@ -49,7 +49,8 @@ def read_gpu_ids(value: TomlValue) -> GpuSelection:
     items = value if isinstance(value, list) else [value]
     for item in items:
         if isinstance(item, bool) or not isinstance(item, int):
-            raise Refusal(f"{EXPECTED}, got {_described(value, item)}")
+            hint = 'write [0, 1] or "0,1"' if isinstance(item, str) else ""
+            raise Refusal(f"{EXPECTED}, got {_described(value, item)}", hint)
         if item < 0:
             raise Refusal(f"{EXPECTED}, got {item}")
     if not items:
@@ -66,6 +67,8 @@ def visible_devices(selection: GpuSelection) -> str | None:
 
 def _from_text(text: str) -> GpuSelection:
     word = text.strip()
+    if not word:
+        raise Refusal(f"{EXPECTED}, got an empty string", 'write "none" for no GPU')
     if word == "all":
         return ALL_GPUS
     if word == "none":
@@ -73,17 +76,34 @@ def _from_text(text: str) -> GpuSelection:
     ids = tuple(part.strip() for part in word.split(","))
     for part in ids:
         if not _is_id(part):
-            shown = f"'{part}' in '{text}'" if len(ids) > 1 else f"'{text}'"
-            raise Refusal(f"{EXPECTED}, got {shown}")
+            raise Refusal(f"{EXPECTED}, got {_shown(part, word)}", _id_hint(part))
     return _distinct(tuple(_canonical(part) for part in ids))
 
 
 def _is_id(part: str) -> bool:
-    return (part.isascii() and part.isdigit()) or part.startswith(("GPU-", "MIG-"))
+    if part.startswith(("GPU-", "MIG-")):
+        return len(part) > len("GPU-")
+    return part.isascii() and part.isdigit()
 
 
 def _canonical(part: str) -> str:
-    return str(int(part)) if part.isdigit() else part
+    # Not int(): it refuses thousands of digits.
+    return (part.lstrip("0") or "0") if part.isdigit() else part
+
+
+def _shown(part: str, word: str) -> str:
+    if not part:
+        return f"an empty id in '{word}'"
+    return f"'{part}'" if part == word else f"'{part}' in '{word}'"
+
+
+def _id_hint(part: str) -> str:
+    if not part:
+        return "remove the spare comma"
+    number = part.lower().removeprefix("gpu").lstrip(":")
+    if number.isascii() and number.isdigit() and number != part:
+        return f"write {number} for that GPU"
+    return f'write "{part.lower()}" alone' if part.lower() in {"all", "none"} else ""
 
 
 def _distinct(ids: tuple[str, ...]) -> GpuIds:

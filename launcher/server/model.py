@@ -6,9 +6,10 @@ the reference in docs/ and the schema come from these rows.
 
 from __future__ import annotations
 
-from launcher.config.reader import Key, boolean, integer, path_name, seconds, string
+from launcher.config.reader import Key, boolean, integer, one_of, path_name, seconds, string
 from launcher.record import record
 from launcher.server.gpus import ALL_GPUS, read_gpu_ids
+from launcher.server.presets import PRESETS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,6 +61,14 @@ MASTER_KEYS = (
         expected="program or absolute path",
         default_words="the first on PATH that has vLLM",
         doc="Python interpreter that runs the module, where pixi is not used.",
+    ),
+    Key(
+        name="unknown_flags",
+        check=one_of("error", "warn"),
+        expected='"error" or "warn"',
+        default="error",
+        doc="What an option is that the installed version of vLLM does not have: a mistake that "
+        "forbids the start, or a warning, and the option is passed on.",
     ),
 )
 
@@ -117,6 +126,60 @@ CONTROL_KEYS = (
         "it to nothing (CPU only), ids are set as given.",
     ),
     Key(
+        name="preset",
+        check=one_of(*PRESETS),
+        expected=", ".join(f'"{name}"' for name in PRESETS),
+        default_words="none",
+        doc="A tuning: defaults for a few server options, below whatever the file sets itself.",
+    ),
+    Key(
+        name="v1_multiprocessing",
+        check=one_of("auto", "on", "off"),
+        expected='"auto", "on" or "off"',
+        default="auto",
+        doc="Whether vLLM runs its engine in processes of its own. on: refuses to start where "
+        "orphaned engines could not be ended; auto: off there, with a warning; off: never "
+        "(`VLLM_ENABLE_V1_MULTIPROCESSING=0`).",
+    ),
+    Key(
+        name="restart",
+        check=one_of("no", "on-failure", "always"),
+        expected='"no", "on-failure" or "always"',
+        default_words='`"on-failure"` in the background, `"no"` in the foreground',
+        doc="Whether a server that failed is started again. An end that nobody asked for is a "
+        "failure, with exit code 0 too. always: without the limit of `max_restarts`.",
+    ),
+    Key(
+        name="max_restarts",
+        check=integer(1),
+        expected="integer, at least 1",
+        default=5,
+        doc="Restarts within `restart_window_s` after which a server has failed for good. The "
+        "pause before them is 1 s, 2 s, 4 s, ... up to 60 s.",
+    ),
+    Key(
+        name="restart_window_s",
+        check=seconds,
+        expected="number of seconds",
+        default=3600.0,
+        doc="How long a restart counts against `max_restarts`.",
+    ),
+    Key(
+        name="health_interval_s",
+        check=seconds,
+        expected="number of seconds",
+        default=30.0,
+        doc="Time between two health probes of a healthy server.",
+    ),
+    Key(
+        name="health_failures",
+        check=integer(1),
+        expected="integer, at least 1",
+        default=3,
+        doc="Probes in a row that may fail before a server counts as dead and is stopped (and "
+        "started again, by `restart`). After the first failure they come every 5 s.",
+    ),
+    Key(
         name="startup_timeout_s",
         check=seconds,
         expected="number of seconds",
@@ -143,6 +206,7 @@ class MasterConfig:
     pixi_environment: str
     api_server_module: str
     python: str | None
+    unknown_flags: str
     env: tuple[EnvSetting, ...] = ()
 
 
@@ -157,6 +221,13 @@ class ControlConfig:
     log_max_mb: int
     log_keep: int
     gpu_ids: GpuSelection
+    preset: str | None
+    v1_multiprocessing: str
+    restart: str | None
+    max_restarts: int
+    restart_window_s: float
+    health_interval_s: float
+    health_failures: int
     startup_timeout_s: float
     stop_timeout_s: float
 
@@ -176,11 +247,15 @@ class EnvSetting:
 
 @record
 class ServerOption:
-    """One option of a server, with the name in its TOML form (`max_model_len`) and its place."""
+    """One option of a server, with the name in its TOML form (`max_model_len`) and its place.
+
+    `preset` names the preset that set it; the place is then that of the key `preset`.
+    """
 
     name: str
     value: TomlValue
     path: Path
+    preset: str = ""
 
     def __repr__(self) -> str:
         """Show no value: it may be a secret."""

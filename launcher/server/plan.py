@@ -5,23 +5,25 @@ from __future__ import annotations
 from launcher.config.problems import ERROR
 from launcher.config.reader import Problems, Refusal
 from launcher.config.secrets import is_secret_name
-from launcher.process.spec import LogSpec, ProcessSpec, Variable
+from launcher.process.spec import LogSpec, ProcessSpec, RestartPolicy, Variable
 from launcher.record import record
 from launcher.server.address import health_probe, server_address
-from launcher.server.checks import CHECKS
-from launcher.server.facts import enabled_instances, log_path
-from launcher.server.flags import translate
+from launcher.server.checks import CHECKS, check_variable
+from launcher.server.facts import enabled_instances, is_vllm_module, log_path
 from launcher.server.gpus import GpuIds, NoGpus, visible_devices
 from launcher.server.interpreter import plan_command
+from launcher.server.multiprocessing import VARIABLE, find_setting
+from launcher.server.options import plan_flags
 from launcher.server.request import render_request
 from launcher.server.secret_values import SECRET_OPTIONS, resolve
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from launcher.config.problems import Path, Problem
+    from launcher.config.problems import Problem
     from launcher.server.address import Address
     from launcher.server.facts import Facts
-    from launcher.server.model import EnvSetting, Instance, LauncherConfig, MasterConfig
+    from launcher.server.model import ControlConfig, EnvSetting, Instance, LauncherConfig
+    from launcher.server.options import Flag
 
 MEGABYTE = 1_000_000
 # Set for every instance unless the user did. Output must reach the log when it is written, and
@@ -29,14 +31,7 @@ MEGABYTE = 1_000_000
 STANDARD_ENV = (("PYTHONUNBUFFERED", "1"), ("CUDA_DEVICE_ORDER", "PCI_BUS_ID"))
 # Ours alone: the overrides may hold the secrets of another instance.
 UNSET = ("AUTO_INFER_VLLM_CONFIG", "AUTO_INFER_VLLM_OVERRIDES")
-
-
-@record
-class Flag:
-    """The tokens of one option, and where the option was set."""
-
-    tokens: tuple[str, ...]
-    path: Path
+EVERY_GPU = "all"
 
 
 @record
@@ -82,18 +77,20 @@ def plan_launch(config: LauncherConfig, facts: Facts) -> LaunchPlan:
     problems.found.extend(config.problems)
     enabled = enabled_instances(config)
     prefix = plan_command(config.master, facts, problems) if enabled else ()
+    for setting in config.master.env if enabled else ():
+        if setting.name.startswith("VLLM_"):
+            check_variable(setting, facts, problems)
     for check in CHECKS:
         check(enabled, facts, problems)
     planned: list[InstancePlan] = []
-    holders: dict[str, list[str]] = {}  # GPU -> the instances planned on it so far
+    holders: dict[str, str] = {}  # GPU -> the instance planned on it last
     for instance in enabled:
         after = _predecessors(instance, holders, facts)
         planned.append(_plan_instance(instance, config, facts, prefix, after, problems))
     running = {instance.name for instance in enabled}
-    version = facts.pixi.vllm_version if facts.pixi else facts.python.vllm_version
     return LaunchPlan(
         config=config,
-        vllm_version=version,
+        vllm_version=facts.vllm_version,
         instances=tuple(planned),
         skipped=tuple(
             (instance.name, _skip_reason(config))
@@ -104,18 +101,11 @@ def plan_launch(config: LauncherConfig, facts: Facts) -> LaunchPlan:
     )
 
 
-def is_vllm(master: MasterConfig) -> bool:
-    """Tell whether the module is one of vLLM's, so that we know its options and its API."""
-    return master.api_server_module.startswith("vllm.")
-
-
 def _skip_reason(config: LauncherConfig) -> str:
     return "control.enabled is false" if config.master.enable else "master.enable is false"
 
 
-def _predecessors(
-    instance: Instance, holders: dict[str, list[str]], facts: Facts
-) -> tuple[str, ...]:
+def _predecessors(instance: Instance, holders: dict[str, str], facts: Facts) -> tuple[str, ...]:
     """Return who has to be healthy first: the last instance before it on each of its GPUs.
 
     vLLM measures free memory while it starts, so two servers starting on one GPU take each
@@ -124,14 +114,31 @@ def _predecessors(
     gpus = instance.control.gpu_ids
     if isinstance(gpus, NoGpus) or not (facts.accelerators or isinstance(gpus, GpuIds)):
         return ()
-    mine = gpus.ids if isinstance(gpus, GpuIds) else ("all",)
-    wanted: dict[str, None] = {}
-    for gpu, names in holders.items():
-        if gpu in mine or "all" in (gpu, *mine):
-            wanted[names[-1]] = None
-    for gpu in mine:
-        holders.setdefault(gpu, []).append(instance.name)
-    return tuple(wanted)
+    if isinstance(gpus, GpuIds):
+        former = [holders.get(gpu) or holders.get(EVERY_GPU) for gpu in gpus.ids]
+        holders.update(dict.fromkeys(gpus.ids, instance.name))
+    else:
+        former = list(holders.values())
+        # Whoever comes next on any GPU waits for this one, and with it for all before it.
+        holders.clear()
+        holders[EVERY_GPU] = instance.name
+    return tuple(dict.fromkeys(name for name in former if name))
+
+
+def _locks(instance: Instance, facts: Facts) -> tuple[str, ...]:
+    """Return the GPUs that are the instance's alone while it starts, also when it is restarted."""
+    gpus = instance.control.gpu_ids
+    if isinstance(gpus, GpuIds):
+        return gpus.ids
+    return () if isinstance(gpus, NoGpus) or not facts.accelerators else (EVERY_GPU,)
+
+
+def _restart_policy(control: ControlConfig) -> RestartPolicy:
+    return RestartPolicy(
+        mode=control.restart or ("on-failure" if control.background else "no"),
+        max_restarts=control.max_restarts,
+        window_s=control.restart_window_s,
+    )
 
 
 def _plan_instance(  # noqa: PLR0913, PLR0917
@@ -144,7 +151,8 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
 ) -> InstancePlan:
     control = instance.control
     address = server_address(instance)
-    flags = _flags(instance, problems)
+    strict = config.master.unknown_flags == "error"
+    flags = plan_flags(instance, facts.catalogue, problems, strict=strict)
     tokens = (token for each in flags for token in each.tokens)
     process = ProcessSpec(
         name=instance.name,
@@ -159,27 +167,17 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
         foreground=not control.background,
         probe=health_probe(address),
         after=after,
+        locks=_locks(instance, facts),
+        restart=_restart_policy(control),
+        liveness_interval_s=control.health_interval_s,
+        liveness_failures=control.health_failures,
         startup_timeout_s=control.startup_timeout_s,
         stop_timeout_s=control.stop_timeout_s,
-        try_it=render_request(instance, address) if is_vllm(config.master) else "",
+        try_it=render_request(instance, address) if is_vllm_module(facts.module) else "",
     )
     return InstancePlan(
         instance=instance, process=process, address=address, command=prefix, flags=flags
     )
-
-
-def _flags(instance: Instance, problems: Problems) -> tuple[Flag, ...]:
-    flags: list[Flag] = []
-    for option in instance.options:
-        if option.name in SECRET_OPTIONS and option.value is not True:
-            continue  # reaches the server by its environment
-        try:
-            tokens = translate(option.name, option.value)
-            flags.append(Flag(tokens=tokens, path=option.path))
-        except Refusal as refusal:
-            message = f"'{option.name}': {refusal.message}"
-            problems.add((*option.path, *refusal.at), message, refusal.hint)
-    return tuple(flags)
 
 
 def _environment(
@@ -199,6 +197,9 @@ def _environment(
             continue
         variables[setting.name] = _variable(setting.name, value)
     variables.update(_secret_options(instance, facts, problems))
+    engines = find_setting(instance, facts)
+    if engines is not None and is_vllm_module(facts.module):
+        variables[VARIABLE] = Variable(name=VARIABLE, value=engines)
     devices = visible_devices(instance.control.gpu_ids)
     if devices is not None:
         name = "CUDA_VISIBLE_DEVICES"

@@ -6,7 +6,7 @@ Whatever is wrong becomes a problem of the result; reading never stops at the fi
 from __future__ import annotations
 
 from launcher.config.layers import layer, overlay
-from launcher.config.problems import type_name
+from launcher.config.problems import dotted, type_name
 from launcher.config.reader import (
     Problems,
     Refusal,
@@ -27,6 +27,7 @@ from launcher.server.model import (
     MasterConfig,
     ServerOption,
 )
+from launcher.server.presets import PRESETS
 from launcher.server.spelling import fold_documents
 
 TYPE_CHECKING = False
@@ -57,12 +58,13 @@ def read_config(documents: tuple[Document, ...]) -> LauncherConfig:
 
 def _read_master(value: TomlValue, problems: Problems) -> MasterConfig:
     path = ("master",)
-    table = dict(read_table(value, path, problems))
-    env = _read_env(table.pop("env", {}), (*path, "env"), problems)
-    values = {**defaults(MASTER_KEYS), **read_keys(table, path, MASTER_KEYS, problems)}
+    table = read_table(value, path, problems)
+    env = _read_env(table.get("env", {}), (*path, "env"), problems)
+    read = read_keys(table, path, MASTER_KEYS, problems, tables=("env",))
+    values = {**defaults(MASTER_KEYS), **read}
     module = str(values["api_server_module"])
     if not all(part.isidentifier() for part in module.split(".")):
-        message = f"'api_server_module': expected a module name, got '{module}'"
+        message = f"expected a module name, got '{module}'"
         problems.add((*path, "api_server_module"), message, "write it like package.module")
     return MasterConfig(**values, env=env)  # type: ignore[arg-type]
 
@@ -116,7 +118,7 @@ def _is_instance_name(name: str, problems: Problems) -> bool:
 
 def _read_instance(name: str, value: TomlValue, shared: _Shared, problems: Problems) -> Instance:
     path = ("instance", name)
-    table = read_table(value, path, problems, what="a table, the settings of one instance")
+    table = _read_instance_table(value, path, problems)
     for key in table:
         if key not in INSTANCE_TABLES:
             problems.unknown((*path, key), INSTANCE_TABLES)
@@ -131,13 +133,28 @@ def _read_instance(name: str, value: TomlValue, shared: _Shared, problems: Probl
         name=name,
         control=ControlConfig(**control),  # type: ignore[arg-type]
         control_paths=paths,
-        options=_options(path, shared.server, own_server),
+        options=(
+            *_preset_options(control["preset"], paths, shared.server, own_server),
+            *_options(path, shared.server, own_server),
+        ),
         extra_args=shared.extra_args + own_args,
         extra_args_path=(*path, "server", EXTRA_ARGS)
         if in_own
         else ("instance", "server", EXTRA_ARGS),
         env=_read_env(table.get("env", {}), (*path, "env"), problems),
     )
+
+
+def _read_instance_table(
+    value: TomlValue, path: Path, problems: Problems
+) -> Mapping[str, TomlValue]:
+    if isinstance(value, dict):
+        return value
+    message = f"expected a table, the settings of one instance, got {type_name(value)}"
+    # Somebody who writes `port = 8000` below [instance] does not want an instance called 'port'.
+    problems.add(path, message, f"write {dotted(path[1:])} in [instance.server] or "
+                 "[instance.NAME.server]")  # fmt: skip
+    return {}
 
 
 def _read_control(value: TomlValue, path: Path, problems: Problems) -> dict[str, object]:
@@ -158,6 +175,22 @@ def _options(
     )
 
 
+def _preset_options(
+    preset: object,
+    paths: Mapping[str, Path],
+    shared: Mapping[str, TomlValue],
+    own: Mapping[str, TomlValue],
+) -> tuple[ServerOption, ...]:
+    """Return what the preset sets and the user does not."""
+    if not isinstance(preset, str):
+        return ()
+    return tuple(
+        ServerOption(name=name, value=value, path=paths["preset"], preset=preset)
+        for name, value in PRESETS[preset].items()
+        if name not in own and name not in shared
+    )
+
+
 def _read_extra_args(
     server: Mapping[str, TomlValue], path: Path, problems: Problems
 ) -> tuple[str, ...]:
@@ -165,31 +198,39 @@ def _read_extra_args(
     place = (*path, EXTRA_ARGS)
     hint = 'write each word apart, like ["--max-num-seqs", "8"]'
     if not isinstance(value, list):
-        message = f"'extra_args': expected an array of strings, got {type_name(value)}"
-        problems.add(place, message, hint)
+        problems.add(place, f"expected an array of strings, got {type_name(value)}", hint)
         return ()
+    words = []
     for position, item in enumerate(value):
-        if not isinstance(item, str):
-            message = f"'extra_args': expected an array of strings, got {type_name(item)} in it"
-            problems.add((*place, position), message, hint)
-    return tuple(item for item in value if isinstance(item, str))
+        try:
+            words.append(_word(item))
+        except Refusal as refusal:
+            problems.add((*place, position), refusal.message, refusal.hint)
+    return tuple(words)
+
+
+def _word(item: TomlValue) -> str:
+    if not isinstance(item, str):
+        hint = "put it in quotes" if isinstance(item, int | float) else ""
+        message = f"expected an array of strings, got {type_name(item)} in it"
+        raise Refusal(message, hint or "write each word apart, as a string")
+    return _without_nul(item)
 
 
 def _read_env(value: TomlValue, path: Path, problems: Problems) -> tuple[EnvSetting, ...]:
     settings = []
     for name, inner in read_table(value, path, problems).items():
         place = (*path, name)
+        if not (name.isascii() and name.isidentifier()):
+            message = f"'{name}' cannot name an environment variable"
+            hint = "use letters, digits and '_', not beginning with a digit"
+            problems.add(place, message, hint, at_key=True)
+            continue
         try:
-            settings.append(EnvSetting(name=_env_name(name), value=_env_value(inner), path=place))
+            settings.append(EnvSetting(name=name, value=_env_value(inner), path=place))
         except Refusal as refusal:
-            problems.add(place, f"'{name}': {refusal.message}", refusal.hint)
+            problems.add(place, refusal.message, refusal.hint)
     return tuple(settings)
-
-
-def _env_name(name: str) -> str:
-    if name.isascii() and name.isidentifier():
-        return name
-    raise Refusal("this cannot name an environment variable", "use letters, digits and '_'")
 
 
 def _env_value(value: TomlValue) -> str:
@@ -200,6 +241,10 @@ def _env_value(value: TomlValue) -> str:
         return str(value)
     if not isinstance(value, str):
         raise Refusal(f"expected a string, got {type_name(value)}")
-    if "\0" in value:
+    return _without_nul(value)
+
+
+def _without_nul(text: str) -> str:
+    if "\0" in text:
         raise Refusal("a NUL character cannot be passed to a program", "remove the NUL character")
-    return value
+    return text

