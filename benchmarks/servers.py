@@ -67,5 +67,5 @@ class Stage:
 def make_stage(root: Path) -> Stage:
     """Write the environment into an empty folder."""
     (root / "bin").mkdir()
-    (root / "lib" / "python3.11" / "site-packages" / "vllm-0.0.0.dist-info").mkdir(parents=True)
+    (root / "lib" / "python3.11" / "site-packages" / "vllm-0.32.0.dist-info").mkdir(parents=True)
     return Stage(root)
