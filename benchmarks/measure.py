@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Contenders = tuple[Contender, ...]
 
 IDLE_S = 10.0
-SETTLE_S = 3.0  # until supervisors have noted that their servers are up
+SETTLE_S = 1.5  # until supervisors have noted that their servers are up
 INSTANCES = 3
 MANY = 20
 PLANNED = (1, 10, 100, 1000)
@@ -87,7 +87,7 @@ def idle(stage: Stage, contenders: Contenders, runs: int) -> list[Measurement]:
     stage.serve()
     found: dict[str, list[tuple[int, int, int]]] = {}
     for _ in range(runs):
-        sleeper = (PYTHON[0], "-c", "import signal; signal.pause()")
+        sleeper = (PYTHON[0], "-c", "import time; time.sleep(600)")
         found.setdefault("bare python3", []).append(_idle(sleeper, stage, ()))
         for each in contenders:
             servers = stage.servers(INSTANCES)
