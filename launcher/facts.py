@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 INTERPRETERS = ("python3", "python")
 MANIFESTS = ("pixi.toml", "pyproject.toml")
 DEVICES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-SECRET_LIMIT = 64 * 1024  # bytes; what is larger is no token
+SECRET_LIMIT = 64 * 1024  # characters; what is larger is no token
 
 
 def gather(
@@ -156,15 +156,25 @@ def _secrets(paths: tuple[str, ...]) -> tuple[dict[str, str], dict[str, str]]:
     for path in paths:
         try:
             with open(path, encoding="utf-8") as file:
-                secrets[path] = file.read(SECRET_LIMIT).rstrip("\r\n")
+                text = file.read(SECRET_LIMIT + 1)
         except UnicodeDecodeError:
             faults[path] = "is not text"
         except OSError as error:
             faults[path] = f"cannot be read: {(error.strerror or str(error)).lower()}"
         else:
-            if not secrets[path]:
-                faults[path] = "is empty"
+            secrets[path] = text.rstrip("\r\n")
+            fault = _secret_fault(text)
+            if fault:
+                faults[path] = fault
     return secrets, faults
+
+
+def _secret_fault(text: str) -> str | None:
+    if len(text) > SECRET_LIMIT:
+        return f"is longer than {SECRET_LIMIT} characters, too long for a secret"
+    if "\0" in text:
+        return "is not text"
+    return None if text.strip("\r\n") else "is empty"
 
 
 def _faults(paths: tuple[str, ...], fault: Callable[[str], str | None]) -> dict[str, str]:

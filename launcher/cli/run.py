@@ -7,7 +7,7 @@ import os
 from launcher.cli.launch import make_plan
 from launcher.cli.sources import find_config, require_config
 from launcher.config.problems import code_of
-from launcher.errors import EX_OK, HostError, UsageError
+from launcher.errors import EX_OK, HostError, LauncherError, UsageError
 from launcher.process.child import restore_signals
 from launcher.process.console import open_missing_streams
 from launcher.process.orphans import adopt_orphans
@@ -101,7 +101,29 @@ def _supervise(
 
         require_free_ports(plan.processes())
     adopt_orphans()
-    return Supervisor(specs, environ, signals, wait_ready=arguments.wait_ready).run()
+    # A terminal that goes away sends SIGHUP too, and then nobody is left to stop the servers.
+    reload = None if os.isatty(0) else lambda: _read_again(arguments, environ)
+    ready = arguments.wait_ready
+    return Supervisor(specs, environ, signals, wait_ready=ready, reload=reload).run()
+
+
+def _read_again(
+    arguments: RunArguments, environ: Mapping[str, str]
+) -> tuple[tuple[ProcessSpec, ...] | None, str]:
+    """Plan again; return the processes, None where they cannot be used, and the problems' text."""
+    import io  # noqa: PLC0415  (for a reload, as the next)
+
+    from launcher.output import print_error, print_problems  # noqa: PLC0415
+
+    said = io.StringIO()
+    try:
+        plan = make_plan(arguments.config, arguments.assignments, environ)
+    except LauncherError as error:
+        print_error(error, said)
+        return None, said.getvalue().rstrip()
+    print_problems(plan.problems, plan.config.tree.documents, said)
+    specs = plan.processes() if plan.is_startable() else None
+    return specs, said.getvalue().rstrip()
 
 
 def _say_nothing_to_do(plan: LaunchPlan) -> None:

@@ -46,6 +46,7 @@ class Member:
     deadline: float | None = None
     status: ExitStatus | None = None
     failure: str = ""  # why it counts as failed; empty if it does not
+    unfit: bool = False  # it was stopped because it was not healthy, in time or any more
     forced: bool = False  # it did not heed SIGTERM
     told: bool = False  # the user has been told that it ended
     initial: bool = True  # one of those that the launcher began with, not yet started again

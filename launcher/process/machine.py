@@ -12,7 +12,6 @@ from __future__ import annotations
 from launcher.errors import EX_OSERR
 from launcher.process.commands import obey, reload
 from launcher.process.ending import (
-    LATE,
     SWEEP_S,
     ended,
     gone,
@@ -162,9 +161,9 @@ def _overdue(member: Member, now: float) -> tuple[Member, list[Action]]:
     if member.state is State.BACKOFF:
         return replace(member, state=State.WAITING, deadline=None), []
     if member.state is State.STARTING:
-        reason = f"{LATE} {member.spec.startup_timeout_s:g} s"
+        reason = f"not healthy within {member.spec.startup_timeout_s:g} s"
         grace = now + member.spec.stop_timeout_s
-        late = replace(member, state=State.STOPPING, failure=reason, deadline=grace)
+        late = replace(member, state=State.STOPPING, failure=reason, unfit=True, deadline=grace)
         return late, [Say(name=name, text=f"{reason}: stopping it", bad=True), Terminate(name=name)]
     if member.state is State.STOPPING:
         text = f"did not stop within {member.spec.stop_timeout_s:g} s: killing it"

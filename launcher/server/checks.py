@@ -6,8 +6,8 @@ Each check looks at the whole list of instances that are to run and adds to the 
 from __future__ import annotations
 
 from launcher.config.problems import WARNING, type_name
-from launcher.config.secrets import is_secret_name
 from launcher.server.address import (
+    EVERY_INTERFACE,
     MAX_PORT,
     effective,
     effective_integer,
@@ -17,7 +17,7 @@ from launcher.server.catalogue.texts import environment_known, environment_names
 from launcher.server.facts import is_vllm_module, local_model, log_path
 from launcher.server.gpus import GpuIds
 from launcher.server.multiprocessing import check_multiprocessing
-from launcher.server.secret_values import SECRET_OPTIONS
+from launcher.server.secret_checks import check_secrets, secret_flag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,30 +26,44 @@ if TYPE_CHECKING:
 
     from launcher.config.problems import Path
     from launcher.config.reader import Problems
+    from launcher.server.address import Address
     from launcher.server.catalogue.lookup import Catalogue
     from launcher.server.facts import Facts
     from launcher.server.model import EnvSetting, Instance
 
     Instances: TypeAlias = tuple[Instance, ...]
 
+FIRST_FREE_PORT = 1024  # below, only root may listen
 UTILIZATION = "gpu_memory_utilization"
 
 
 def check_addresses(instances: Instances, _facts: Facts, problems: Problems) -> None:
     """Refuse what is no address, and two servers on one."""
     checked = [instance for instance in instances if _is_address(instance, problems)]
-    by_port: dict[object, list[Instance]] = {}
+    addresses = {instance.name: server_address(instance) for instance in checked}
+    ports = {address.port for address in addresses.values()}
+    holders: dict[object, dict[str, Instance]] = {}  # port -> interface -> who has it
     for instance in checked:
-        address = server_address(instance)
-        others = by_port.setdefault(address.socket_path or address.port, [])
-        for other in others:
-            if address.clashes(server_address(other)):
-                message = f"'{instance.name}' and '{other.name}' both listen on {address.shown()}"
-                free = max(server_address(each).port for each in checked) + 1
-                hint = f"give one another port, like port = {free}"
-                problems.add(_path(instance, "port", "uds"), message, hint)
-                break
-        others.append(instance)
+        address = addresses[instance.name]
+        others = holders.setdefault(address.socket_path or address.port, {})
+        interface = address.interface()
+        other = others.get(interface) or others.get(EVERY_INTERFACE)
+        if other is None and interface == EVERY_INTERFACE:
+            other = next(iter(others.values()), None)
+        if other is not None:
+            message = f"'{instance.name}' and '{other.name}' both listen on {address.shown()}"
+            place = _path(instance, "uds" if address.socket_path else "port")
+            problems.add(place, message, _address_hint(address, ports))
+        others.setdefault(interface, instance)
+
+
+def _address_hint(address: Address, ports: set[int]) -> str:
+    if address.socket_path:
+        return "give one another path as uds"
+    free = address.port
+    while free in ports:
+        free = free + 1 if free < MAX_PORT else FIRST_FREE_PORT
+    return f"give one another port, like port = {free}"
 
 
 def _is_address(instance: Instance, problems: Problems) -> bool:
@@ -173,19 +187,16 @@ def _spans_nodes(instance: Instance) -> bool:
 
 
 def check_extra_args(instances: Instances, facts: Facts, problems: Problems) -> None:
-    """Refuse secrets on the command line; warn of an option that `extra_args` overrules."""
+    """Warn of an option that `extra_args` overrules, and of flags that vLLM does not have."""
     for instance in instances:
         names = {option.name for option in instance.options}
         for word in instance.extra_args:
             if not word.startswith("--") or word == "--":
                 continue
             name = word.partition("=")[0].lstrip("-").replace("-", "_")
-            if name in SECRET_OPTIONS or is_secret_name(name):
-                message = f"'extra_args': '{word.partition('=')[0]}' holds a secret, which"
-                message += " everybody on the machine could read in the process list"
-                hint = f'write {name} = "env:NAME" or "file:/path" in the table instead'
-                problems.add(instance.extra_args_path, message, hint)
-            elif name in names:
+            if secret_flag(word, facts.catalogue) is not None:
+                continue  # `check_secrets` refuses it
+            if name in names:
                 message = f"'{name}' is set, but extra_args has it too, comes later and wins"
                 hint = "keep one of the two"
                 problems.add(_path(instance, name), message, hint, severity=WARNING)
@@ -250,6 +261,7 @@ CHECKS: tuple[Callable[[Instances, Facts, Problems], None], ...] = (
     check_gpus,
     check_gpu_sharing,
     check_extra_args,
+    check_secrets,
     check_environment,
     check_multiprocessing,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launcher.config.problems import ERROR
+from launcher.config.problems import ERROR, type_name
 from launcher.config.reader import Problems, Refusal
 from launcher.config.secrets import is_secret_name
 from launcher.process.spec import LogSpec, ProcessSpec, RestartPolicy, Variable
@@ -19,8 +19,9 @@ from launcher.server.secret_values import SECRET_OPTIONS, resolve
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from launcher.config.problems import Problem
+    from launcher.config.problems import Problem, TomlValue
     from launcher.server.address import Address
+    from launcher.server.catalogue.lookup import Catalogue
     from launcher.server.facts import Facts
     from launcher.server.model import ControlConfig, EnvSetting, Instance, LauncherConfig
     from launcher.server.options import Flag
@@ -58,6 +59,7 @@ class LaunchPlan:
 
     config: LauncherConfig
     vllm_version: str | None
+    catalogue: Catalogue | None
     instances: tuple[InstancePlan, ...]
     skipped: tuple[tuple[str, str], ...]  # name, reason
     problems: tuple[Problem, ...]
@@ -91,6 +93,7 @@ def plan_launch(config: LauncherConfig, facts: Facts) -> LaunchPlan:
     return LaunchPlan(
         config=config,
         vllm_version=facts.vllm_version,
+        catalogue=facts.catalogue,
         instances=tuple(planned),
         skipped=tuple(
             (instance.name, _skip_reason(config))
@@ -216,8 +219,8 @@ def _secret_options(instance: Instance, facts: Facts, problems: Problems) -> dic
         value = option.value
         if isinstance(value, list) and len(value) == 1:
             value = value[0]  # vLLM takes several keys; one of them is as good as a string
-        if not isinstance(value, str):
-            message = f"'{option.name}': expected one string"
+        if not isinstance(value, str) or not value:
+            message = f"'{option.name}': expected one string, got {_described(value)}"
             hint = 'write the secret, "env:NAME" or "file:/path"'
             problems.add(option.path, message, hint)
             continue
@@ -226,6 +229,12 @@ def _secret_options(instance: Instance, facts: Facts, problems: Problems) -> dic
         except Refusal as refusal:
             problems.add(option.path, f"'{option.name}': {refusal.message}", refusal.hint)
     return variables
+
+
+def _described(value: TomlValue) -> str:
+    if isinstance(value, list):
+        return f"an array of {len(value)}" if value else "an empty array"
+    return type_name(value) if value != "" else "an empty one"
 
 
 def _variable(name: str, value: str) -> Variable:

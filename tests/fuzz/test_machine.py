@@ -8,6 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from launcher.process.ending import KILL_WAIT_S, SWEEP_S
 from launcher.process.events import (
     Begun,
     Ended,
@@ -24,7 +25,7 @@ from launcher.process.events import (
     TimePassed,
 )
 from launcher.process.fleet import Fleet, Member, State
-from launcher.process.machine import KILL_WAIT_S, SWEEP_S, step
+from launcher.process.machine import step
 from launcher.process.spec import Exited, Killed, ProcessSpec
 from tests.support.history import main_program, server
 
@@ -65,6 +66,7 @@ class Life(RuleBasedStateMachine):
         self.starting: list[str] = []  # told to start, neither spawned nor failed yet
         self.living: dict[str, int] = {}
         self.leftovers: set[str] = set()
+        self.asked: set[str] = set()
         self.ever_started: set[str] = set()
         self.code: int | None = None
         self.next_pid = 100
@@ -78,6 +80,8 @@ class Life(RuleBasedStateMachine):
                 self.start(action.spec.name)
             elif isinstance(action, Terminate):
                 assert action.name in self.living
+                assert action.name not in self.asked
+                self.asked.add(action.name)
             elif isinstance(action, Kill):
                 assert action.name in self.living or action.name in self.leftovers
                 assert self.fleet.member(action.name).pid > 1

@@ -57,11 +57,11 @@ USAGE = {
     ),
     "two files": (
         ["a.toml", "b.toml"],
-        "error: unrecognized arguments: b.toml\nhint: see 'vllmd run --help'\n",
+        "error: one word too many: 'b.toml'\nhint: see 'vllmd run --help'\n",
     ),
     "unknown option": (
         ["--frob"],
-        "error: unrecognized arguments: --frob\nhint: see 'vllmd run --help'\n",
+        "error: unknown option '--frob'\nhint: see 'vllmd run --help'\n",
     ),
 }
 

@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from launcher.server.catalogue.data import load_catalogue
@@ -139,6 +139,7 @@ def test_any_text_reaches_any_string_option(
     ]
     option = data.draw(st.sampled_from(plain))
     text = data.draw(st.text(st.characters(codec="utf-8", exclude_characters="\x00")))
+    assume(text != "--")  # no parser of Python 3.11 takes it; `check_value` refuses it
     meant = None if option.optional and text in {"", "None"} else text
     assert parse(parser, option, text) == meant
 
@@ -174,6 +175,7 @@ def test_a_text_refused_by_us_is_refused_by_vllm(
     text = data.draw(
         st.text("0123456789.kKmMgGtTeE-+_ ax") | st.sampled_from(["1.5K", "nan", "inf"])
     )
+    assume(text != "--")
     tokens = [f"{option.flag}={text}"]
     if check_value(option, text) is None:
         parser.parse(tokens, option.name)

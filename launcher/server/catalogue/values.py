@@ -88,6 +88,8 @@ def _check_element(option: Option, value: TomlValue, *, alone: bool) -> Fault | 
 
 
 def _check_one(option: Option, value: TomlValue) -> Fault | None:
+    if value == "--":  # even as `--key=--`: argparse takes it out and leaves an empty list
+        return "'--' cannot be the value of a flag", "choose another value"
     if option.optional and value in ("", "None"):
         return None
     if not CHECKS[option.kind](option, value):

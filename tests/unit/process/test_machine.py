@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from launcher.process.ending import KILL_WAIT_S, SWEEP_S
 from launcher.process.events import (
     Begun,
     Ended,
@@ -17,7 +18,6 @@ from launcher.process.events import (
     TimePassed,
 )
 from launcher.process.fleet import State
-from launcher.process.machine import KILL_WAIT_S, SWEEP_S
 from launcher.process.spec import Exited, Killed
 from tests.support.history import History, main_program, server
 
@@ -210,7 +210,7 @@ def test_late_member_that_ignores_term_is_killed() -> None:
     history.happen(Begun(), A)
     history.happen(TimePassed(), at=10)
     assert history.happen(TimePassed(), at=13) == ["kill a"]
-    assert history.happen(ended("a", BY_KILL)) == ["finish 137"]
+    assert history.happen(ended("a", BY_KILL)) == ["finish 1"]
 
 
 # The ladder of a stop.
@@ -240,16 +240,14 @@ def test_stop_gives_up_a_process_that_hangs_in_the_kernel() -> None:
 
 
 def test_process_given_up_that_dies_later_stays_ended() -> None:
-    history = begun("a", "b")
-    history.happen(StopAsked())
-    history.happen(TimePassed(), at=2.9)
-    late = History(server("a"), server("b", probe=None))
-    late.happen(Begun(), A, B)
+    history = History(server("a"), server("b", probe=None))
+    history.happen(Begun(), A, B)
     for moment in (10, 13, 13 + KILL_WAIT_S):
-        late.happen(TimePassed(), at=moment)
-    assert late.happen(ended("a", BY_KILL)) == []
-    assert late.fleet.member("a").state is State.ENDED
-    assert late.fleet.member("a").status == BY_KILL
+        history.happen(TimePassed(), at=moment)
+    said = list(history.said)
+    assert history.happen(ended("a", BY_KILL)) == []
+    assert history.fleet.member("a").state is State.ENDED
+    assert history.said == said
 
 
 def test_second_stop_kills_everybody_now() -> None:

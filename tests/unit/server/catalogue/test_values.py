@@ -120,6 +120,7 @@ def test_value_that_vllm_takes_is_fine(key: str, value: TomlValue) -> None:
             "expected a finite number, got nan",
             "give a finite number",
         ),
+        ("model", "--", "'--' cannot be the value of a flag", "choose another value"),
         ("model", "a\0", "a NUL character cannot be passed to a program", "remove it"),
     ],
 )
