@@ -6,8 +6,6 @@ one value is an error (it keeps the last one and says nothing).
 
 from __future__ import annotations
 
-import json
-
 from launcher.config.problems import type_name
 from launcher.server.catalogue.sizes import find_integer, find_number, find_size
 
@@ -198,6 +196,8 @@ def _is_json(option: Option, value: TomlValue) -> bool:
 def _is_json_text(text: str, start: str) -> bool:
     if not text.strip().startswith(start):
         return False
+    import json  # noqa: PLC0415  (see `option.parse_json`)
+
     try:
         json.loads(text)
     except ValueError:
