@@ -77,8 +77,9 @@ def _refused_list(option: Option, values: list[TomlValue]) -> Fault:
 
 def _check_element(option: Option, value: TomlValue, *, alone: bool) -> Fault | None:
     text = value if isinstance(value, str) else ""
-    if isinstance(value, list):
-        return f"expected {expected_of(option)} as element, got an array", "flatten the array"
+    if isinstance(value, (list, bool)):
+        message = f"expected {expected_of(option)} as element, got {type_name(value)}"
+        return message, "give the value itself, without brackets around it"
     if option.kind == "csv" and "," in text:
         return "an element holds a comma, which separates elements", "split it into two elements"
     if option.several and not alone and text.startswith("-") and find_integer(text) is None:
