@@ -11,11 +11,11 @@ import pytest
 from launcher.config.document import Document, decode_toml
 from launcher.config.problems import Origin
 from launcher.kvbm.environment import VARIABLES
-from launcher.kvbm.fields import TABLES
 from launcher.kvbm.load import read_overrides
 from launcher.kvbm.model import KvbmConfig
 from launcher.kvbm.resolve import KvbmFacts, Resolution, collect_layers, resolve
 from launcher.kvbm.samples import SAMPLES
+from launcher.kvbm.tables import TABLES
 from tools.docs import render_kvbm_page
 
 ROOT = Path(__file__).resolve().parents[2]
