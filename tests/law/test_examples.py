@@ -11,7 +11,12 @@ from launcher.server.catalogue.data import load_catalogue
 from tests.support.facts import messages_of, plan_text
 
 ROOT = Path(__file__).parents[2]
-EXAMPLES = sorted((ROOT / "model-configs").glob("*.toml"))
+# `kvbm.example.toml` beside them is a file of its own kind.
+EXAMPLES = [
+    path
+    for path in sorted((ROOT / "model-configs").glob("*.toml"))
+    if "[instance." in path.read_text("utf-8")
+]
 # The README's page and the reference show whole tables as well.
 SNIPPETS = [
     (page, position, text)
