@@ -38,6 +38,7 @@ def start(spec: ProcessSpec, environ: Mapping[str, str], output: int | None) -> 
 
     Raises:
         StartError: the program could not be executed.
+        OSError: there is no descriptor or process to be had.
     """
     environment = child_environment(spec, environ)
     if output is None:
@@ -45,7 +46,12 @@ def start(spec: ProcessSpec, environ: Mapping[str, str], output: int | None) -> 
         # forked copy has to hand the terminal over.
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     told, tell = os.pipe()  # closed by a successful exec, carries the reason of a failed one
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:
+        os.close(told)
+        os.close(tell)
+        raise
     if pid == 0:
         _become(spec, environment, output, tell)
     os.close(tell)

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 
     Step: TypeAlias = tuple[Fleet, list[Action]]
 
+ECHO_S = 0.3  # within which a second request to stop is the first once more
+
 
 def step(fleet: Fleet, event: Event, now: float) -> Step:
     """Return the fleet after an event, and what to do about it."""
@@ -131,9 +133,20 @@ def _healthy(fleet: Fleet, member: Member, now: float) -> Step:
     return fleet.with_member(ready), actions
 
 
+def is_echo(fleet: Fleet, now: float) -> bool:
+    """Tell whether a request to stop is the one before, once more.
+
+    Ctrl-C reaches a whole group, and what runs us (`uv run`, `make`, a shell script's trap) often
+    passes it on as well: nobody who asks twice within a moment means "now".
+    """
+    return fleet.asked_at is not None and now - fleet.asked_at < ECHO_S
+
+
 def _stop_asked(fleet: Fleet, now: float) -> Step:
+    if is_echo(fleet, now):
+        return fleet, []
     if not fleet.stopping:
-        return stop_all(fleet, None, now)
+        return stop_all(replace(fleet, asked_at=now), None, now)
     actions: list[Action] = []
     for member in fleet.running():
         if member.state is not State.KILLED and member.pid:
