@@ -84,6 +84,12 @@ test: $(VENV)/.dev ## all suites that this machine can run; REQUIRE=all allows n
 bench: $(VENV)/.bench ## measure, side by side with what one would use instead
 	@$(BIN)/python -m benchmarks
 
+# For maintainers, when vLLM has a new release: add it to tools/catalogue/releases.py first. Fetches
+# 3 GB of wheels and keeps 1 GB of sources in the folder for temporary files.
+.PHONY: catalogue
+catalogue: ## ask every release of vLLM for its options, and write the catalogue
+	@python=$$($(VLLM_PYTHON)); exec $(PYTHON) -m tools.catalogue --python "$$python"
+
 .PHONY: clean
 clean: ## remove what the other targets have made
 	rm -rf $(VENV) $(VLLM_VENV) $(VLLM_VENV).partial build dist .mypy_cache .pytest_cache .ruff_cache

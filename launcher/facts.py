@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 INTERPRETERS = ("python3", "python")
 MANIFESTS = ("pixi.toml", "pyproject.toml")
 DEVICES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-SECRET_LIMIT = 64 * 1024  # bytes; what is larger is no token
+SECRET_LIMIT = 64 * 1024  # characters; what is larger is no token
 
 
 def gather(
@@ -71,11 +71,25 @@ def model_fault(path: str) -> str | None:
     """Say why a path cannot be a local model, or None if it can."""
     if path.startswith("~"):
         return "begins with '~', which vLLM does not expand"
-    if not os.path.exists(path):
-        return "does not exist"
-    if not os.access(path, os.R_OK):
+    try:
+        is_folder = stat.S_ISDIR(os.stat(path).st_mode)
+    except OSError as error:
+        return _absence(error)
+    if not os.access(path, os.R_OK | os.X_OK if is_folder else os.R_OK):
         return "cannot be read by this user"
-    return None
+    # What Docker mounts where the folder of the host does not exist.
+    return "is an empty folder" if is_folder and not os.listdir(path) else None
+
+
+def _absence(error: OSError) -> str:
+    """Say why nothing can be known of a path."""
+    if isinstance(error, FileNotFoundError):
+        return "does not exist"
+    if isinstance(error, NotADirectoryError):
+        return "is inside something that is not a folder"
+    if isinstance(error, PermissionError):
+        return "is in a folder that this user cannot enter"
+    return f"cannot be looked at: {(error.strerror or str(error)).lower()}"
 
 
 def log_fault(path: str) -> str | None:
@@ -87,10 +101,8 @@ def log_fault(path: str) -> str | None:
         status = os.lstat(path)
     except FileNotFoundError:
         return _folder_fault(os.path.dirname(path))
-    except NotADirectoryError:
-        return "is inside something that is not a folder"
     except OSError as error:
-        return f"cannot be looked at: {(error.strerror or str(error)).lower()}"
+        return _absence(error)
     return _file_fault(path, status)
 
 
@@ -156,15 +168,25 @@ def _secrets(paths: tuple[str, ...]) -> tuple[dict[str, str], dict[str, str]]:
     for path in paths:
         try:
             with open(path, encoding="utf-8") as file:
-                secrets[path] = file.read(SECRET_LIMIT).rstrip("\r\n")
+                text = file.read(SECRET_LIMIT + 1)
         except UnicodeDecodeError:
             faults[path] = "is not text"
         except OSError as error:
             faults[path] = f"cannot be read: {(error.strerror or str(error)).lower()}"
         else:
-            if not secrets[path]:
-                faults[path] = "is empty"
+            secrets[path] = text.rstrip("\r\n")
+            fault = _secret_fault(text)
+            if fault:
+                faults[path] = fault
     return secrets, faults
+
+
+def _secret_fault(text: str) -> str | None:
+    if len(text) > SECRET_LIMIT:
+        return f"is longer than {SECRET_LIMIT} characters, too long for a secret"
+    if "\0" in text:
+        return "is not text"
+    return None if text.strip("\r\n") else "is empty"
 
 
 def _faults(paths: tuple[str, ...], fault: Callable[[str], str | None]) -> dict[str, str]:

@@ -37,12 +37,13 @@ def print_problems(
         print(count, file=stream)
 
 
-def print_error(error: LauncherError) -> None:
+def print_error(error: LauncherError, stream: TextIO | None = None) -> None:
     """Print an error and its hint; all problems of a `ConfigError`."""
+    stream = stream or sys.stderr
     if isinstance(error, ConfigError):
-        print_problems(error.problems, error.documents)
+        print_problems(error.problems, error.documents, stream)
         return
-    red, end = ("\x1b[31;1m", "\x1b[0m") if wants_colour(sys.stderr) else ("", "")
-    print(f"{red}error{end}: {error.message}", file=sys.stderr)
+    red, end = ("\x1b[31;1m", "\x1b[0m") if wants_colour(stream) else ("", "")
+    print(f"{red}error{end}: {error.message}", file=stream)
     if error.hint:
-        print(f"hint: {error.hint}", file=sys.stderr)
+        print(f"hint: {error.hint}", file=stream)

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 
+UNRECOGNIZED = "unrecognized arguments: "  # what argparse says before the words it did not take
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are ours: one message, exit code 64."""
 
@@ -20,7 +23,19 @@ class Parser(argparse.ArgumentParser):
         Raises:
             UsageError: always.
         """
-        raise UsageError(message, f"see '{self.prog} --help'")
+        see = f"see '{self.prog} --help'"
+        words = message.removeprefix(UNRECOGNIZED)
+        if words == message:
+            raise UsageError(message, see)
+        word = words.partition(" ")[0].partition("=")[0]
+        if not word.startswith("-"):
+            raise UsageError(f"one word too many: '{word}'", see)
+        from launcher.config.suggest import find_nearest  # noqa: PLC0415  (for a mistake only)
+
+        nearest = find_nearest(word, self._option_string_actions)
+        raise UsageError(
+            f"unknown option '{word}'", f"did you mean '{nearest}'?" if nearest else see
+        )
 
 
 def new_parser(command: str, description: str, epilog: str = "") -> Parser:

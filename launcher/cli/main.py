@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 from importlib import import_module
 
-from launcher.errors import EX_OK, EX_SOFTWARE, EX_USAGE, LauncherError
+from launcher.errors import EX_OK, EX_SOFTWARE, EX_USAGE, HostError, LauncherError
+from launcher.process.console import open_missing_streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,9 +25,11 @@ COMMANDS = {
     "schema": "print the JSON Schema of the TOML file, for editors",
     "generate": "send a prompt to a server and print its answer",
     "batch": "send a file of requests to a server, over restarts of either",
+    "kvbm": "show and check a KVBM configuration, and print vLLM's flag for it",
     "demo-model": "write a tiny random-weight model to try things with",
 }
 INTERRUPTED = 130
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 HELP = """\
 usage: vllmd COMMAND [options]
@@ -47,24 +52,52 @@ the JSON object in AUTO_INFER_VLLM_OVERRIDES is merged over it.
 def main(argv: list[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
     """Run a command line and return its exit code."""
     arguments = sys.argv[1:] if argv is None else argv
+    _prepare_streams()
     try:
-        return _dispatch(arguments, os.environ if environ is None else environ)
+        code = _dispatch(arguments, os.environ if environ is None else environ)
+        sys.stdout.flush()  # here, where it can still be said that it failed
     except LauncherError as error:
-        return _report(error)
+        code = _report(error)
     except KeyboardInterrupt:
-        return INTERRUPTED
+        code = INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has seen enough (`vllmd plan | head`).
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return EX_OK
+        _discard_output()
+        code = EX_OK
+    except OSError as error:
+        code = _report_full() if error.errno in FULL else _report_bug()
     except Exception:  # noqa: BLE001  (the outermost net: whatever gets here is our bug)
-        import traceback  # noqa: PLC0415
+        code = _report_bug()
+    return code
 
-        traceback.print_exc()
-        print(
-            "error: this is a bug in vllmd; please report it with the lines above", file=sys.stderr
-        )
-        return EX_SOFTWARE
+
+def _prepare_streams() -> None:
+    """Make the standard streams fit to be written to, whatever we were started with."""
+    open_missing_streams()
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r"))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name with an accent is no reason to fail where the locale has none.
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _discard_output() -> None:
+    """Send what is still buffered nowhere: the interpreter flushes at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _report_full() -> int:
+    _discard_output()
+    return _report(HostError("the output cannot be written: the disk is full", "make room on it"))
+
+
+def _report_bug() -> int:
+    import traceback  # noqa: PLC0415
+
+    traceback.print_exc()
+    print("error: this is a bug in vllmd; please report it with the lines above", file=sys.stderr)
+    return EX_SOFTWARE
 
 
 def _dispatch(arguments: list[str], environ: Mapping[str, str]) -> int:
@@ -90,6 +123,8 @@ def _raise_unknown(name: str) -> None:
     from launcher.config.suggest import render_hint  # noqa: PLC0415
     from launcher.errors import UsageError  # noqa: PLC0415
 
+    if name.startswith("-"):
+        raise UsageError(f"unknown option '{name}'", "write the command first, see 'vllmd --help'")
     raise UsageError(f"unknown command '{name}'", render_hint(name, COMMANDS))
 
 

@@ -7,10 +7,10 @@ import os
 from launcher.cli.launch import make_plan
 from launcher.cli.sources import find_config, require_config
 from launcher.config.problems import code_of
-from launcher.errors import EX_OK, HostError, UsageError
+from launcher.errors import EX_OK, HostError, LauncherError, UsageError
 from launcher.process.child import restore_signals
-from launcher.process.console import open_missing_streams
 from launcher.process.orphans import adopt_orphans
+from launcher.process.signals import SignalPipe
 from launcher.process.spec import ProcessSpec
 from launcher.process.supervisor import Supervisor
 from launcher.record import record
@@ -45,6 +45,8 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
         _become(arguments.command, environ)
     if not arguments.command:
         require_config(arguments.config, environ)
+    # From here on a stop is noted. As PID 1, the kernel throws away what nobody catches.
+    signals = SignalPipe()
     plan = make_plan(arguments.config, arguments.assignments, environ)
     if plan.problems:
         # Most plans have none: what shows them is imported when it is needed.
@@ -53,7 +55,7 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
         print_problems(plan.problems, plan.config.tree.documents)
         if not plan.is_startable():
             return code_of(plan.problems)
-    return _supervise(plan, arguments, environ)
+    return _supervise(plan, arguments, environ, signals)
 
 
 def parse_arguments(argv: list[str]) -> RunArguments:
@@ -83,7 +85,9 @@ def parse_arguments(argv: list[str]) -> RunArguments:
     )
 
 
-def _supervise(plan: LaunchPlan, arguments: RunArguments, environ: Mapping[str, str]) -> int:
+def _supervise(
+    plan: LaunchPlan, arguments: RunArguments, environ: Mapping[str, str], signals: SignalPipe
+) -> int:
     specs = plan.processes()
     if arguments.command:
         specs += (ProcessSpec(name=MAIN, argv=arguments.command, main=True),)
@@ -95,8 +99,29 @@ def _supervise(plan: LaunchPlan, arguments: RunArguments, environ: Mapping[str, 
 
         require_free_ports(plan.processes())
     adopt_orphans()
-    open_missing_streams()
-    return Supervisor(specs, environ, wait_ready=arguments.wait_ready).run()
+    # A terminal that goes away sends SIGHUP too, and then nobody is left to stop the servers.
+    reload = None if os.isatty(0) else lambda: _read_again(arguments, environ)
+    ready = arguments.wait_ready
+    return Supervisor(specs, environ, signals, wait_ready=ready, reload=reload).run()
+
+
+def _read_again(
+    arguments: RunArguments, environ: Mapping[str, str]
+) -> tuple[tuple[ProcessSpec, ...] | None, str]:
+    """Plan again; return the processes, None where they cannot be used, and the problems' text."""
+    import io  # noqa: PLC0415  (for a reload, as the next)
+
+    from launcher.output import print_error, print_problems  # noqa: PLC0415
+
+    said = io.StringIO()
+    try:
+        plan = make_plan(arguments.config, arguments.assignments, environ)
+    except LauncherError as error:
+        print_error(error, said)
+        return None, said.getvalue().rstrip()
+    print_problems(plan.problems, plan.config.tree.documents, said)
+    specs = plan.processes() if plan.is_startable() else None
+    return specs, said.getvalue().rstrip()
 
 
 def _say_nothing_to_do(plan: LaunchPlan) -> None:

@@ -7,6 +7,7 @@ import shlex
 
 from launcher.config.report import Locator, describe, sort_problems
 from launcher.config.secrets import MASK
+from launcher.server.masked_words import mask_text, mask_words
 from launcher.server.model import CONTROL_KEYS
 
 TYPE_CHECKING = False
@@ -29,7 +30,7 @@ def render_json_plan(plan: LaunchPlan, cwd: str) -> str:
         "skipped": [{"name": name, "reason": reason} for name, reason in plan.skipped],
         "problems": [describe(problem, spot) for problem, spot in problems],
     }
-    return json.dumps(shown, indent=2, ensure_ascii=False)
+    return json.dumps(shown, indent=2)
 
 
 def _describe(
@@ -38,7 +39,7 @@ def _describe(
     process = each.process
     return {
         "name": process.name,
-        "argv": list(process.argv),
+        "argv": mask_words(process.argv, plan.catalogue),
         "env": {variable.name: _shown(variable) for variable in process.env},
         "log_file": process.log.path if process.log else None,
         "background": not process.foreground,
@@ -102,30 +103,34 @@ def _text_instance(each: InstancePlan, plan: LaunchPlan, locator: Locator) -> st
     lines.append(f"  {shlex.join(each.command)}")
     for flag in each.flags:
         where = _where(flag.path, flag.preset, plan, locator)
-        words = shlex.join(flag.tokens) if flag.tokens else f"({flag.path[-1]} = false: no flag)"
+        words = _joined(flag.tokens, plan) if flag.tokens else f"({flag.path[-1]} = false: no flag)"
         lines.append(f"    {words:<{COLUMN}} {where}")
     if each.instance.extra_args:
         path = each.instance.extra_args_path
         where = locator.where(tree.origin(path), path)
-        lines.append(f"    {shlex.join(each.instance.extra_args):<{COLUMN}} {where}")
+        lines.append(f"    {_joined(each.instance.extra_args, plan):<{COLUMN}} {where}")
     return "\n".join(lines) + "\n"
 
 
 def render_shell_plan(plan: LaunchPlan) -> str:
     """Render the plan as commands for a POSIX shell, one for each instance."""
-    return "\n".join(_shell_instance(each) for each in plan.instances)
+    return "\n".join(_shell_instance(each, plan) for each in plan.instances)
 
 
-def _shell_instance(each: InstancePlan) -> str:
+def _shell_instance(each: InstancePlan, plan: LaunchPlan) -> str:
     process = each.process
     unset = [f"-u {name}" for name in process.unset]
     words = [f"{variable.name}={shlex.quote(_shown(variable))}" for variable in process.env]
-    groups = [shlex.join(flag.tokens) for flag in each.flags if flag.tokens]
-    extra = [shlex.join(each.instance.extra_args)] if each.instance.extra_args else []
+    groups = [_joined(flag.tokens, plan) for flag in each.flags if flag.tokens]
+    extra = [_joined(each.instance.extra_args, plan)] if each.instance.extra_args else []
     log = [f">> {shlex.quote(process.log.path)} 2>&1"] if process.log else []
     parts = ["env", *unset, *words, shlex.join(each.command), *groups, *extra, *log]
     return f"# {process.name}\n" + " \\\n  ".join(parts) + "\n"
 
 
+def _joined(words: tuple[str, ...], plan: LaunchPlan) -> str:
+    return shlex.join(mask_words(words, plan.catalogue))
+
+
 def _shown(variable: Variable) -> str:
-    return MASK if variable.secret else variable.value
+    return MASK if variable.secret else mask_text(variable.value)

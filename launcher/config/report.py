@@ -15,6 +15,7 @@ import json
 from launcher.config.locate import Places, find_place, index
 from launcher.config.masking import find_secrets, mask_line
 from launcher.config.problems import dotted
+from launcher.config.suggest import find_nearest
 from launcher.record import record, replace
 
 TYPE_CHECKING = False
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from launcher.config.document import Document
+    from launcher.config.locate import Place
     from launcher.config.problems import Origin, Path, Problem
+
+SECRET_NAMES = ("api_key", "hf_token", "token", "password", "secret", "access_key", "vllm_api_key")
 
 
 @record
@@ -63,7 +67,8 @@ class Locator:
         if place is None:
             return spot
         if problem.at_key or not exact:
-            return self._with_source(spot, place.line, place.column, place.length)
+            hidden = place if exact and _is_like_secret(problem.path[-1]) else None
+            return self._with_source(spot, place.line, place.column, place.length, hidden)
         return self._with_source(spot, place.value_line, place.value_column, place.value_length)
 
     def where(self, origin: Origin, path: Path) -> str:
@@ -80,7 +85,9 @@ class Locator:
             self._places[origin] = index(text) if text is not None else Places({})
         return self._places[origin]
 
-    def _with_source(self, spot: Spot, line: int, column: int, length: int) -> Spot:
+    def _with_source(
+        self, spot: Spot, line: int, column: int, length: int, hidden: Place | None = None
+    ) -> Spot:
         spot = replace(spot, line=line, column=column, length=max(1, length))
         # Only files are quoted: an override is one line that may hold anything, secrets too.
         if spot.origin is None or spot.origin.kind != "file" or spot.origin not in self._texts:
@@ -94,8 +101,16 @@ class Locator:
             return spot
         start = sum(len(passed) + 1 for passed in lines[: line - 1])
         secrets = self._secrets[spot.origin]
+        if hidden is not None and hidden.value_line == line:
+            begin = start + hidden.value_column - 1
+            secrets = [*secrets, (begin, begin + hidden.value_length)]
         source, caret = mask_line(start, lines[line - 1].rstrip("\r"), secrets, column)
         return replace(spot, source=source, caret=caret)
+
+
+def _is_like_secret(part: str | int) -> bool:
+    """Tell whether an unknown key may be a secret's misspelled name: `VLLM_APII_KEY`."""
+    return find_nearest(str(part), SECRET_NAMES) is not None
 
 
 def sort_problems(problems: Iterable[Problem], locator: Locator) -> list[tuple[Problem, Spot]]:
@@ -146,7 +161,7 @@ def describe(problem: Problem, spot: Spot) -> dict[str, str | int | None]:
     return {
         "severity": problem.severity,
         "path": spot.path or None,
-        "file": spot.origin.name if spot.origin else None,
+        "file": spot.origin.name if spot.origin and spot.origin.kind != "default" else None,
         "line": spot.line or None,
         "column": spot.column or None,
         "message": problem.message,
@@ -168,7 +183,7 @@ def render_count(problems: Iterable[Problem]) -> str:
 
 
 def _prefix(spot: Spot) -> str:
-    if spot.origin is None:
+    if spot.origin is None or spot.origin.kind == "default":
         return f"{spot.path}: " if spot.path else ""
     if spot.line:
         return f"{spot.origin.name}:{spot.line}:{spot.column}: "

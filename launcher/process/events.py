@@ -58,6 +58,42 @@ class Gone:
 
 
 @record
+class Unhealthy:
+    """A ready member failed its liveness probes."""
+
+    name: str
+    reason: str
+
+
+@record
+class StartOne:
+    """A command: start a member that is stopped or has failed."""
+
+    name: str
+
+
+@record
+class StopOne:
+    """A command: stop a member, and leave it so."""
+
+    name: str
+
+
+@record
+class RestartOne:
+    """A command: stop a member and start it again."""
+
+    name: str
+
+
+@record
+class Reloaded:
+    """New settings: the whole list of instances, in their order."""
+
+    specs: tuple[ProcessSpec, ...]
+
+
+@record
 class StopAsked:
     """SIGTERM, SIGINT or their like arrived; asked twice means now."""
 
@@ -108,7 +144,7 @@ class Finish:
 
 
 if TYPE_CHECKING:
-    Event: TypeAlias = (
-        Begun | Spawned | SpawnFailed | Healthy | Ended | Gone | StopAsked | TimePassed
-    )
+    Command: TypeAlias = StartOne | StopOne | RestartOne
+    MemberEvent: TypeAlias = Spawned | SpawnFailed | Healthy | Unhealthy | Ended | Gone | Command
+    Event: TypeAlias = Begun | MemberEvent | Reloaded | StopAsked | TimePassed
     Action: TypeAlias = Start | Terminate | Kill | Say | Finish

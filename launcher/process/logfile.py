@@ -32,7 +32,10 @@ class LogFile:
             self._open()
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
-            raise StartError(f"the log '{spec.path}' cannot be opened: {reason}") from None
+            raise StartError(
+                f"the log '{spec.path}' cannot be opened: {reason}",
+                "give another log_dir or log_file",
+            ) from None
 
     def write(self, data: bytes) -> bool:
         """Append whole lines; tell whether the disk took them."""

@@ -60,10 +60,9 @@ class Relay:
         return [line for line in text.splitlines() if line.strip()][-count:]
 
     def close(self) -> None:
-        """Close the pipe and the log."""
+        """Close the pipe; the log stays open, for the next start."""
         self._pass_on(self._partial)
         os.close(self.descriptor)
-        self._log.close()
 
     def _pass_on(self, data: bytes) -> None:
         if not data:

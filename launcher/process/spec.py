@@ -54,6 +54,22 @@ class Probe:
 
 
 @record
+class RestartPolicy:
+    """Whether a process that failed is started again.
+
+    "no"; "on-failure": at most `max_restarts` times within `window_s` seconds, then it is failed
+    for good; "always": without that limit. The pause before the n-th restart within the window is
+    `backoff_s` x 2^(n-1), at most `backoff_cap_s`.
+    """
+
+    mode: str = "no"
+    max_restarts: int = 5
+    window_s: float = 3600.0
+    backoff_s: float = 1.0
+    backoff_cap_s: float = 60.0
+
+
+@record
 class ProcessSpec:
     """One process to run and supervise. Durations are in seconds."""
 
@@ -67,6 +83,10 @@ class ProcessSpec:
     main: bool = False  # the container's CMD: starts after the instances, asked to stop first
     probe: Probe | None = None  # None: ready as soon as it runs
     after: tuple[str, ...] = ()  # start when each of these is ready, or has ended
+    locks: tuple[str, ...] = ()  # GPUs held while it starts; "all" excludes every other lock
+    restart: RestartPolicy = RestartPolicy()
+    liveness_interval_s: float = 0.0  # between two probes of a ready process; 0: none
+    liveness_failures: int = 3  # probes in a row that may fail before it counts as dead
     startup_timeout_s: float = 1800.0
     stop_timeout_s: float = 30.0
     try_it: str = ""  # a command that the user can paste once the process is ready

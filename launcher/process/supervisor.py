@@ -21,6 +21,7 @@ from launcher.process.events import (
     Gone,
     Healthy,
     Kill,
+    Reloaded,
     Say,
     Spawned,
     SpawnFailed,
@@ -28,22 +29,29 @@ from launcher.process.events import (
     StopAsked,
     Terminate,
     TimePassed,
+    Unhealthy,
 )
 from launcher.process.fleet import Fleet, Member, State
+from launcher.process.leftovers import has_leftovers, kill_leftovers
 from launcher.process.logfile import LogFile
-from launcher.process.machine import step
+from launcher.process.machine import is_echo, step
 from launcher.process.relay import Relay
-from launcher.process.signals import STOPPING, SignalPipe
+from launcher.process.signals import STOPPING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from typing import TypeAlias
 
     from launcher.process.events import Action, Event
-    from launcher.process.probe import HealthCheck
+    from launcher.process.health import HealthWatch
+    from launcher.process.signals import SignalPipe
     from launcher.process.spec import ExitStatus, ProcessSpec
 
+    Reload: TypeAlias = Callable[[], tuple[tuple[ProcessSpec, ...] | None, str]]
+
 LONGEST_SLEEP_MS = 86_400_000  # poll(2) takes an int
+NEVER = float("inf")
 LAST_LINES = 12  # shown of a process that failed
 READER_S = 1.0  # how long at the end a reader of our streams may take for each piece
 STRAGGLER_S = 2.0  # how long killed strangers may take to be reaped at the end
@@ -56,15 +64,24 @@ class Supervisor:
         self,
         specs: tuple[ProcessSpec, ...],
         environ: Mapping[str, str],
+        signals: SignalPipe,
         *,
         wait_ready: bool = False,
+        reload: Reload | None = None,
     ) -> None:
         """Open every log, before anything is started.
+
+        `reload` reads the configuration again: it returns the processes that it asks for (None
+        where it cannot be used) and what there is to say about it. Without it SIGHUP stops
+        everything, as SIGTERM does.
+
+        A stop that `signals` has caught already is heeded: nothing is started then.
 
         Raises:
             StartError: a log cannot be opened.
         """
         self._environ = environ
+        self._signals = signals
         self._fleet = Fleet(
             members=tuple(Member(spec=spec) for spec in specs), wait_ready=wait_ready
         )
@@ -72,7 +89,8 @@ class Supervisor:
         self._out = Console(1)
         self._err = Console(2)
         self._relays: dict[str, Relay] = {}
-        self._checks: dict[str, HealthCheck] = {}
+        self._watches: dict[str, HealthWatch] = {}
+        self._reload = reload
         self._pids: dict[int, str] = {}
         self._paused: set[str] = set()  # whose log a full disk has paused
         self._events: list[Event] = []
@@ -80,9 +98,10 @@ class Supervisor:
 
     def run(self) -> int:
         """Start everything, supervise it, and return the exit code once all has ended."""
-        self._signals = SignalPipe()
         try:
-            self._happened(Begun())
+            self._handle_signals()
+            if self._code is None:
+                self._happened(Begun())
             while self._code is None:
                 self._wait()
         finally:
@@ -91,6 +110,8 @@ class Supervisor:
         for relay in self._relays.values():
             relay.drain()
             relay.close()
+        for log in self._logs.values():
+            log.close()
         self._out.finish(READER_S)
         self._err.finish(READER_S)
         return self._code
@@ -111,34 +132,57 @@ class Supervisor:
         elif isinstance(action, Terminate):
             child.send(self._fleet.member(action.name).pid, signal.SIGTERM)
         elif isinstance(action, Kill):
-            child.send_group(self._fleet.member(action.name).pid, signal.SIGKILL)
+            kill_leftovers(action.name, self._fleet.member(action.name).pid)
         elif isinstance(action, Say):
             self._say(action)
         elif isinstance(action, Finish):
             self._code = action.code
 
     def _start(self, spec: ProcessSpec) -> None:
-        log = self._logs.get(spec.name)
-        output: int | None = None
-        if log is not None:
-            reader, output = os.pipe()
-            console = self._out if spec.foreground else None
-            self._relays[spec.name] = Relay(reader, log, console, f"[{spec.name}] ")
         try:
-            pid = child.start(spec, self._environ, output)
+            output = self._open_output(spec)
+            try:
+                pid = child.start(spec, self._environ, output)
+            finally:
+                if output is not None:
+                    os.close(output)
         except StartError as error:
             self._events.append(SpawnFailed(name=spec.name, reason=error.message))
             return
-        finally:
-            if output is not None:
-                os.close(output)
+        except OSError as error:  # no descriptor or process to be had: limits of user or container
+            reason = (error.strerror or str(error)).lower()
+            self._events.append(SpawnFailed(name=spec.name, reason=reason))
+            return
         self._pids[pid] = spec.name
         self._events.append(Spawned(name=spec.name, pid=pid))
         if spec.probe is not None:
             # `socket` takes a third of an interpreter start to import: after the first exec.
-            from launcher.process.probe import HealthCheck  # noqa: PLC0415
+            from launcher.process.health import HealthWatch  # noqa: PLC0415
 
-            self._checks[spec.name] = HealthCheck(spec.probe, time.monotonic())
+            self._watches[spec.name] = HealthWatch(spec, spec.probe, time.monotonic())
+
+    def _open_output(self, spec: ProcessSpec) -> int | None:
+        """Make the pipe for a process's output; None where it has our own streams.
+
+        Raises:
+            StartError: its log cannot be opened.
+        """
+        if spec.log is None:
+            return None
+        former = self._relays.pop(spec.name, None)
+        if former is not None:
+            former.drain()
+            former.close()
+        log = self._logs.get(spec.name)
+        if log is None or log.spec != spec.log:
+            self._logs[spec.name] = LogFile(spec.log)
+            if log is not None:
+                log.close()
+        reader, writer = os.pipe()
+        console = self._out if spec.foreground else None
+        relay = Relay(reader, self._logs[spec.name], console, f"[{spec.name}] ")
+        self._relays[spec.name] = relay
+        return writer
 
     # Waiting.
 
@@ -150,9 +194,9 @@ class Supervisor:
         names = {self._relays[name].descriptor: name for name in open_relays}
         for descriptor in names:
             poll.register(descriptor, select.POLLIN)
-        for check in self._checks.values():
-            if check.descriptor is not None:
-                poll.register(check.descriptor, check.events)
+        for watch in self._watches.values():
+            if watch.descriptor is not None:
+                poll.register(watch.descriptor, watch.events)
         for console in (self._out, self._err):
             if console.is_behind:
                 poll.register(console.descriptor, select.POLLOUT)
@@ -163,7 +207,7 @@ class Supervisor:
             console.flush()
         if self._signals.descriptor in ready:
             self._handle_signals()
-        self._tend_checks(ready)
+        self._tend_watches(ready)
         deadline = self._fleet.deadline()
         if deadline is not None and deadline <= time.monotonic():
             self._note_gone()
@@ -172,7 +216,7 @@ class Supervisor:
     def _patience(self) -> int | None:
         """Return the milliseconds until the nearest deadline, rounded up; None without one."""
         deadline = self._fleet.deadline()
-        times = [check.due for check in self._checks.values()]
+        times = [watch.due for watch in self._watches.values() if watch.due < NEVER]
         if deadline is not None:
             times.append(deadline)
         if not times:
@@ -183,7 +227,11 @@ class Supervisor:
         for number in self._signals.read():
             if number == signal.SIGCHLD:
                 continue
-            if number in STOPPING:
+            if number == signal.SIGHUP and self._reload is not None:
+                self._read_again(self._reload)
+            elif number in STOPPING:
+                if is_echo(self._fleet, time.monotonic()):
+                    continue
                 name = signal.Signals(number).name
                 self._print(f"got {name}: stopping" + (" now" if self._fleet.stopping else ""))
                 self._happened(StopAsked())
@@ -194,19 +242,38 @@ class Supervisor:
                 self._note_end(pid, self._pids.pop(pid), status)
         self._note_gone()
 
+    def _read_again(self, read: Reload) -> None:
+        """Take new settings; broken ones change nothing."""
+        self._print("got SIGHUP: reading the configuration again")
+        specs, text = read()
+        if text:
+            self._err.write(f"{text}\n".encode())
+        if specs is None:
+            self._print("the configuration cannot be used: everything stays as it is")
+            return
+        self._happened(Reloaded(specs=specs))
+
     def _note_gone(self) -> None:
+        """See whether what was left of members that have ended is gone.
+
+        Their orphans are our children: when the last of them is reaped, we are here. Where the
+        kernel does not let us adopt them, we look when the deadline has come.
+        """
         for member in self._fleet.members:
-            # The orphans of a member are our children: when the last is reaped, we are here.
-            # Where the kernel does not let us adopt them, we look when the deadline has come.
-            leader_ended = member.status is not None and member.state.is_running()
-            if leader_ended and not child.has_group(member.pid):
+            if member.status is None or not member.state.is_running():
+                continue
+            if not has_leftovers(member.spec.name, member.pid):
                 self._happened(Gone(name=member.spec.name))
+            elif member.state is State.KILLED:  # by dying, some have left us their children
+                kill_leftovers(member.spec.name, member.pid)
 
     def _note_end(self, pid: int, name: str, status: ExitStatus) -> None:
         relay = self._relays.get(name)
         if relay is not None:
             relay.drain()  # its last words, before its end is told
-        self._happened(Ended(name=name, status=status, left=child.has_group(pid)))
+        if self._fleet.member(name).spec.main:
+            child.take_terminal(pid)
+        self._happened(Ended(name=name, status=status, left=has_leftovers(name, pid)))
 
     def _forward(self, number: signal.Signals) -> None:
         """Pass a signal on to the main program, as any init does."""
@@ -214,17 +281,19 @@ class Supervisor:
             if member.spec.main and member.state.is_running():
                 child.send(member.pid, number)
 
-    def _tend_checks(self, ready: dict[int, int]) -> None:
+    def _tend_watches(self, ready: dict[int, int]) -> None:
         now = time.monotonic()
-        for name, check in list(self._checks.items()):
-            if check.due <= now or (check.descriptor is not None and check.descriptor in ready):
-                check.tend(now)
-            if self._fleet.member(name).state is not State.STARTING:
-                check.close()
-                del self._checks[name]
-            elif check.healthy:
-                check.close()
-                del self._checks[name]
+        for name, watch in list(self._watches.items()):
+            was_healthy = watch.healthy
+            if watch.due <= now or (watch.descriptor is not None and watch.descriptor in ready):
+                watch.tend(now)
+            member = self._fleet.find(name)
+            if watch.sick or member is None or member.state not in {State.STARTING, State.READY}:
+                watch.close()
+                del self._watches[name]
+            if watch.sick:
+                self._happened(Unhealthy(name=name, reason=watch.sick))
+            elif watch.healthy and not was_healthy:
                 self._happened(Healthy(name=name))
 
     # Output.
@@ -232,9 +301,9 @@ class Supervisor:
     def _read(self, name: str) -> None:
         relay = self._relays[name]
         relay.read()
-        check = self._checks.get(name)
-        if check is not None:
-            check.hurry(time.monotonic())
+        watch = self._watches.get(name)
+        if watch is not None:
+            watch.hurry(time.monotonic())
         self._note_full_disk(name, full=relay.log_is_full)
 
     def _note_full_disk(self, name: str, *, full: bool) -> None:

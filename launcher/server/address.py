@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 8000
 MAX_PORT = 65535
 EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104  (what the user's file may say, not what we bind)
+EVERY_INTERFACE = ""
+LOOPBACK = "127.0.0.1"  # vLLM binds an IPv4 socket unless the host is an IPv6 literal
 
 
 @record
@@ -25,14 +27,11 @@ class Address:
     socket_path: str = ""
     tls: bool = False
 
-    def clashes(self, other: Address) -> bool:
-        """Tell whether two servers cannot both listen."""
-        if self.socket_path or other.socket_path:
-            return self.socket_path == other.socket_path
-        if self.port != other.port:
-            return False
-        mine, theirs = self.host or "", other.host or ""
-        return mine == theirs or mine in EVERYWHERE or theirs in EVERYWHERE
+    def interface(self) -> str:
+        """Return the interface it binds, in one spelling for each; `EVERY_INTERFACE` for all."""
+        if self.socket_path or not self.host or self.host in EVERYWHERE:
+            return EVERY_INTERFACE
+        return LOOPBACK if self.host == "localhost" else self.host
 
     def shown(self) -> str:
         """Return the address as a person writes it."""
@@ -83,6 +82,5 @@ def health_probe(address: Address) -> Probe:
     """Return how to ask the server whether it is healthy, from this machine."""
     host = address.host or ""
     if host in EVERYWHERE or host == "localhost":
-        # vLLM binds an IPv4 socket unless the host is an IPv6 literal.
-        host = "::1" if host == "::" else "127.0.0.1"
+        host = "::1" if host == "::" else LOOPBACK
     return Probe(host=host, port=address.port, tls=address.tls, socket_path=address.socket_path)

@@ -23,8 +23,8 @@ CONFIG_VARIABLE = "AUTO_INFER_VLLM_CONFIG"
 
 # Keys of `[instance]` that are not instances, and keys that an instance may hold.
 SHARED_TABLES = ("control", "server")
-INSTANCE_TABLES = ("control", "server", "env")
-TOP_LEVEL_TABLES = ("master", "instance", "client")
+INSTANCE_TABLES = ("control", "server", "env", "kvbm")
+TOP_LEVEL_TABLES = ("master", "instance", "kvbm", "client")
 
 MASTER_KEYS = (
     Key(
@@ -143,6 +143,44 @@ CONTROL_KEYS = (
         "(`VLLM_ENABLE_V1_MULTIPROCESSING=0`).",
     ),
     Key(
+        name="restart",
+        check=one_of("no", "on-failure", "always"),
+        expected='"no", "on-failure" or "always"',
+        default_words='`"on-failure"` in the background, `"no"` in the foreground',
+        doc="Whether a server that failed is started again. An end that nobody asked for is a "
+        "failure, with exit code 0 too. always: without the limit of `max_restarts`.",
+    ),
+    Key(
+        name="max_restarts",
+        check=integer(1),
+        expected="integer, at least 1",
+        default=5,
+        doc="Restarts within `restart_window_s` after which a server has failed for good. The "
+        "pause before them is 1 s, 2 s, 4 s, ... up to 60 s.",
+    ),
+    Key(
+        name="restart_window_s",
+        check=seconds,
+        expected="number of seconds",
+        default=3600.0,
+        doc="How long a restart counts against `max_restarts`.",
+    ),
+    Key(
+        name="health_interval_s",
+        check=seconds,
+        expected="number of seconds",
+        default=30.0,
+        doc="Time between two health probes of a healthy server.",
+    ),
+    Key(
+        name="health_failures",
+        check=integer(1),
+        expected="integer, at least 1",
+        default=3,
+        doc="Probes in a row that may fail before a server counts as dead and is stopped (and "
+        "started again, by `restart`). After the first failure they come every 5 s.",
+    ),
+    Key(
         name="startup_timeout_s",
         check=seconds,
         expected="number of seconds",
@@ -205,6 +243,11 @@ class ControlConfig:
     gpu_ids: GpuSelection
     preset: str | None
     v1_multiprocessing: str
+    restart: str | None
+    max_restarts: int
+    restart_window_s: float
+    health_interval_s: float
+    health_failures: int
     startup_timeout_s: float
     stop_timeout_s: float
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from launcher.config.problems import ERROR
+from launcher.config.problems import ERROR, type_name
 from launcher.config.reader import Problems, Refusal
 from launcher.config.secrets import is_secret_name
-from launcher.process.spec import LogSpec, ProcessSpec, Variable
+from launcher.process.spec import LogSpec, ProcessSpec, RestartPolicy, Variable
 from launcher.record import record
 from launcher.server.address import health_probe, server_address
-from launcher.server.checks import CHECKS, check_variable
+from launcher.server.checks import CHECKS
+from launcher.server.environment_checks import check_variable
 from launcher.server.facts import enabled_instances, is_vllm_module, log_path
 from launcher.server.gpus import GpuIds, NoGpus, visible_devices
 from launcher.server.interpreter import plan_command
@@ -19,10 +20,11 @@ from launcher.server.secret_values import SECRET_OPTIONS, resolve
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from launcher.config.problems import Problem
+    from launcher.config.problems import Problem, TomlValue
     from launcher.server.address import Address
+    from launcher.server.catalogue.lookup import Catalogue
     from launcher.server.facts import Facts
-    from launcher.server.model import EnvSetting, Instance, LauncherConfig
+    from launcher.server.model import ControlConfig, EnvSetting, Instance, LauncherConfig
     from launcher.server.options import Flag
 
 MEGABYTE = 1_000_000
@@ -32,6 +34,7 @@ STANDARD_ENV = (("PYTHONUNBUFFERED", "1"), ("CUDA_DEVICE_ORDER", "PCI_BUS_ID"))
 # Ours alone: the overrides may hold the secrets of another instance.
 UNSET = ("AUTO_INFER_VLLM_CONFIG", "AUTO_INFER_VLLM_OVERRIDES")
 EVERY_GPU = "all"
+API_KEY = "VLLM_API_KEY"
 
 
 @record
@@ -58,6 +61,7 @@ class LaunchPlan:
 
     config: LauncherConfig
     vllm_version: str | None
+    catalogue: Catalogue | None
     instances: tuple[InstancePlan, ...]
     skipped: tuple[tuple[str, str], ...]  # name, reason
     problems: tuple[Problem, ...]
@@ -78,8 +82,7 @@ def plan_launch(config: LauncherConfig, facts: Facts) -> LaunchPlan:
     enabled = enabled_instances(config)
     prefix = plan_command(config.master, facts, problems) if enabled else ()
     for setting in config.master.env if enabled else ():
-        if setting.name.startswith("VLLM_"):
-            check_variable(setting, facts, problems)
+        check_variable(setting, facts, problems)
     for check in CHECKS:
         check(enabled, facts, problems)
     planned: list[InstancePlan] = []
@@ -91,6 +94,7 @@ def plan_launch(config: LauncherConfig, facts: Facts) -> LaunchPlan:
     return LaunchPlan(
         config=config,
         vllm_version=facts.vllm_version,
+        catalogue=facts.catalogue,
         instances=tuple(planned),
         skipped=tuple(
             (instance.name, _skip_reason(config))
@@ -125,6 +129,22 @@ def _predecessors(instance: Instance, holders: dict[str, str], facts: Facts) -> 
     return tuple(dict.fromkeys(name for name in former if name))
 
 
+def _locks(instance: Instance, facts: Facts) -> tuple[str, ...]:
+    """Return the GPUs that are the instance's alone while it starts, also when it is restarted."""
+    gpus = instance.control.gpu_ids
+    if isinstance(gpus, GpuIds):
+        return gpus.ids
+    return () if isinstance(gpus, NoGpus) or not facts.accelerators else (EVERY_GPU,)
+
+
+def _restart_policy(control: ControlConfig) -> RestartPolicy:
+    return RestartPolicy(
+        mode=control.restart or ("on-failure" if control.background else "no"),
+        max_restarts=control.max_restarts,
+        window_s=control.restart_window_s,
+    )
+
+
 def _plan_instance(  # noqa: PLR0913, PLR0917
     instance: Instance,
     config: LauncherConfig,
@@ -138,10 +158,12 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
     strict = config.master.unknown_flags == "error"
     flags = plan_flags(instance, facts.catalogue, problems, strict=strict)
     tokens = (token for each in flags for token in each.tokens)
+    env = _environment(instance, config.master.env, facts, problems)
+    keyed = API_KEY in facts.environ or any(variable.name == API_KEY for variable in env)
     process = ProcessSpec(
         name=instance.name,
         argv=(*prefix, *tokens, *instance.extra_args),
-        env=_environment(instance, config.master.env, facts, problems),
+        env=env,
         unset=UNSET,
         log=LogSpec(
             path=log_path(instance),
@@ -151,9 +173,15 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
         foreground=not control.background,
         probe=health_probe(address),
         after=after,
+        locks=_locks(instance, facts),
+        restart=_restart_policy(control),
+        liveness_interval_s=control.health_interval_s,
+        liveness_failures=control.health_failures,
         startup_timeout_s=control.startup_timeout_s,
         stop_timeout_s=control.stop_timeout_s,
-        try_it=render_request(instance, address) if is_vllm_module(facts.module) else "",
+        try_it=render_request(instance, address, keyed=keyed)
+        if is_vllm_module(facts.module)
+        else "",
     )
     return InstancePlan(
         instance=instance, process=process, address=address, command=prefix, flags=flags
@@ -196,8 +224,8 @@ def _secret_options(instance: Instance, facts: Facts, problems: Problems) -> dic
         value = option.value
         if isinstance(value, list) and len(value) == 1:
             value = value[0]  # vLLM takes several keys; one of them is as good as a string
-        if not isinstance(value, str):
-            message = f"'{option.name}': expected one string"
+        if not isinstance(value, str) or not value:
+            message = f"'{option.name}': expected one string, got {_described(value)}"
             hint = 'write the secret, "env:NAME" or "file:/path"'
             problems.add(option.path, message, hint)
             continue
@@ -206,6 +234,12 @@ def _secret_options(instance: Instance, facts: Facts, problems: Problems) -> dic
         except Refusal as refusal:
             problems.add(option.path, f"'{option.name}': {refusal.message}", refusal.hint)
     return variables
+
+
+def _described(value: TomlValue) -> str:
+    if isinstance(value, list):
+        return f"an array of {len(value)}" if value else "an empty array"
+    return type_name(value) if value != "" else "an empty one"
 
 
 def _variable(name: str, value: str) -> Variable:

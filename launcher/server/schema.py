@@ -46,6 +46,11 @@ KEY_SCHEMAS: dict[str, Schema] = {
     "gpu_ids": GPU_IDS,
     "preset": {"enum": [*PRESETS]},
     "v1_multiprocessing": {"enum": ["auto", "on", "off"]},
+    "restart": {"enum": ["no", "on-failure", "always"]},
+    "max_restarts": {"type": "integer", "minimum": 1},
+    "restart_window_s": SECONDS,
+    "health_interval_s": SECONDS,
+    "health_failures": {"type": "integer", "minimum": 1},
     "startup_timeout_s": SECONDS,
     "stop_timeout_s": SECONDS,
     "timeout_profile": {"enum": [*PROFILES]},
@@ -54,6 +59,10 @@ ENV: Schema = {
     "type": "object",
     "description": "Environment variables; a secret's value may be env:NAME or file:/path.",
     "additionalProperties": {"type": ["string", "number"]},
+}
+KVBM: Schema = {
+    "type": "object",
+    "description": "KVBM, vLLM's KV block manager connector; see docs/kvbm.md.",
 }
 EXTRA_ARGS: Schema = {
     "type": "array",
@@ -76,7 +85,7 @@ def render_file_schema(catalogue: Catalogue, help_text: str) -> Schema:
     }
     instance: Schema = {
         "type": "object",
-        "properties": {**parts, "env": ENV},
+        "properties": {**parts, "env": ENV, "kvbm": KVBM},
         "additionalProperties": False,
     }
     master = _table(MASTER_KEYS)
@@ -90,6 +99,7 @@ def render_file_schema(catalogue: Catalogue, help_text: str) -> Schema:
             "additionalProperties": {"$ref": "#/definitions/instance"},
         },
     }
+    tables["kvbm"] = KVBM
     return {
         "$schema": DRAFT,
         "title": f"vllmd configuration, options of vLLM {catalogue.version}",

@@ -34,6 +34,8 @@ def resolve(name: str, value: str, facts: Facts) -> str:
         return value
     if value.startswith(ENV):
         source = value.removeprefix(ENV)
+        if not source:
+            raise Refusal("'env:' names no variable", 'write it like "env:NAME"')
         secret = facts.environ.get(source, "")
         if not secret:
             raise Refusal(f"the variable '{source}' is not set", f"export {source}=...")

@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from tests.support.launching import Launcher, Stub
+from tests.support.launching import Launcher, Stub, is_listening
 from tests.support.processes import children_of, status_field
 from tests.support.wait import wait_until
 
@@ -93,11 +93,13 @@ def test_server_sees_the_gpus_that_it_was_given(launcher: Launcher) -> None:
 def test_launcher_started_without_standard_streams_serves_all_the_same(launcher: Launcher) -> None:
     file = launcher.folder / "report"
     closing = ("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh")
-    run = launcher.start(Stub(server={"stub_report": str(file)}), prefix=closing)
+    stub = Stub(server={"stub_report": str(file)})
+    run = launcher.start(stub, prefix=closing)
     fds = reported(file)["fds"]
     assert fds["0"] == "/dev/null"
     assert fds["1"] == fds["2"]
     assert fds["1"].startswith("pipe:")
+    wait_until(lambda: is_listening(stub.port), "the stub to listen")
     run.signal(signal.SIGTERM)
     assert run.wait() == 0
     assert run.log().read_text() == "listening\n"
@@ -123,3 +125,17 @@ def test_strangers_that_lose_their_parent_are_reaped(launcher: Launcher) -> None
     wait_until(lambda: set(children_of(run.pid)) == {server, main}, "strangers to be reaped", 5)
     os.kill(main, signal.SIGKILL)
     assert run.wait() == 137
+
+
+def test_signals_that_our_parent_has_blocked_reach_us_and_our_servers(launcher: Launcher) -> None:
+    python = launcher.folder / "python"
+    python.write_text(RECORDING_PYTHON.format(folder=launcher.folder, python=sys.executable))
+    python.chmod(0o755)
+    block = "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGCHLD])"
+    code = f"import os, signal, sys; {block}; os.execv(sys.argv[1], sys.argv[1:])"
+    prefix = (sys.executable, "-c", code)
+    run = launcher.start(Stub(), master={"python": str(python)}, prefix=prefix)
+    run.wait_healthy()
+    assert signals_in(launcher.folder / "status", "SigBlk") == set()
+    run.signal(signal.SIGTERM)
+    assert run.wait() == 0

@@ -29,10 +29,18 @@ def main() -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     with redirect_stdout(sys.stderr):
+        force_platform()
         parser = make_parser()
-    _say({"options": [describe(action) for action in parser._actions]})  # noqa: SLF001
+    flags = {flag: action.dest for flag, action in parser._option_string_actions.items()}  # noqa: SLF001
+    _say({"options": [describe(action) for action in parser._actions], "flags": flags})  # noqa: SLF001
     for line in sys.stdin:
         _say(answer(parser, json.loads(line)))
+
+
+def force_platform() -> None:
+    """Choose the CPU: a CUDA build on a machine without a GPU has no platform at all."""
+    cpu = importlib.import_module("vllm.platforms.cpu")
+    vars(importlib.import_module("vllm.platforms"))["_current_platform"] = cpu.CpuPlatform()
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -60,7 +68,6 @@ def describe(action: argparse.Action) -> dict[str, Any]:
             sample[field.name] = plain(field.default)
     return {
         "dest": action.dest,
-        "flags": action.option_strings,
         "dataclass": bool(cls),
         "sample": sample,
         "default": plain(action.default),

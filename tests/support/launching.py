@@ -67,7 +67,7 @@ class Stub:
         path = f"instance.{self.name}"
         address = {} if "uds" in self.server else {"host": "127.0.0.1", "port": self.port}
         return (
-            render_table(f"{path}.control", {"stop_timeout_s": 5, **self.control})
+            render_table(f"{path}.control", {"stop_timeout_s": 5, "restart": "no", **self.control})
             + render_table(f"{path}.server", {**address, **self.server})
             + render_table(f"{path}.env", self.env)
         )

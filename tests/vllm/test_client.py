@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.api_stub import Batch, vllmd
-from tests.support.launching import can_bind
+from tests.support.launching import can_bind, free_port
 from tests.support.require import require_module
-from tests.support.running import free_port, running
+from tests.support.running import running
 from tests.support.wait import wait_until
 
 if TYPE_CHECKING:

@@ -1,6 +1,8 @@
 """Write the catalogue: `python -m tools.catalogue --python INTERPRETER [--cache DIR]`.
 
-INTERPRETER is a Python 3.11 that has the packages of `tools/catalogue/requirements.txt`.
+INTERPRETER is one that has the newest vLLM with its dependencies; they serve every release. Its own
+vLLM is not asked: the sources of each release come first on the import path. `make catalogue` uses
+that of `make vllm`.
 """
 
 from __future__ import annotations

@@ -80,7 +80,9 @@ def describe_action(
         "negatives": negatives,
         "nargs": "" if action.nargs in (None, 0) else str(action.nargs),
         "append": isinstance(action, argparse._AppendAction),  # noqa: SLF001
-        "optional": optional,
+        # Up to 0.30 vLLM put the text "None" among the choices, where no value ever equals it: the
+        # converter has made None of it by then.
+        "optional": optional and "None" not in (action.choices or ()),
         "choices": choices,
         "json": _json_shape(action, kind, convert),
         "secret": action.dest.rsplit("_", 1)[-1] in SECRET_WORDS,
@@ -153,7 +155,7 @@ def _folds_case(convert: Any) -> bool:  # noqa: ANN401
 def _choices(action: argparse.Action) -> tuple[list[Any], dict[str, bool]]:
     """Return the choices; those of an option that also takes other texts are only suggestions."""
     if action.choices is not None:
-        choices = [_plain(choice) for choice in action.choices if choice is not None]
+        choices = [_plain(choice) for choice in action.choices if choice not in (None, "None")]
         others = PLATFORM_CHOICES.get(action.dest, [])
         return choices + others, {"suggested": True} if others else {}
     metavar: Any = action.metavar  # vLLM gives a list, though argparse knows none here

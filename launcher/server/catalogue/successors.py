@@ -24,9 +24,9 @@ SUCCESSORS: dict[str, Successor] = {
     "guided_decoding_backend": Successor(
         use='structured_outputs_config = { backend = "auto" }',
     ),
-    # Same place. The field itself was there up to 0.18.1 at least and is gone in 0.32.0.
+    # Same place; config/structured_outputs.py has the field up to 0.17.1.
     "guided_decoding_disable_fallback": Successor(
-        why="vLLM no longer falls back from a backend that was asked for",
+        why="structured_outputs_config has a 'disable_fallback' up to 0.17, and nothing after",
     ),
     "guided_decoding_disable_any_whitespace": Successor(
         use="structured_outputs_config = { disable_any_whitespace = true }",
@@ -67,12 +67,22 @@ SUCCESSORS: dict[str, Successor] = {
     # 0.10.0 has the flag (multi-step scheduling of V0), 0.10.1 does not.
     "num_scheduler_steps": Successor(why="the V1 engine has no multi-step scheduling"),
     "multi_step_stream_outputs": Successor(why="the V1 engine has no multi-step scheduling"),
-    # In 0.10.2 (config/scheduler.py, engine/arg_utils.py: options of V0), not in 0.11.0.
-    "preemption_mode": Successor(why="the V1 engine always recomputes a preempted request"),
-    "scheduler_delay_factor": Successor(why="the V1 scheduler has no delay"),
-    "disable_async_output_proc": Successor(why="it was an option of the V0 engine"),
-    # In 0.10.1, not in 0.10.2 (the Neuron back end left vLLM).
-    "override_neuron_config": Successor(use="additional_config = { override_neuron_config = {} }"),
+    # 0.10.2 engine/arg_utils.py falls back to the V0 engine for these three; 0.11.0 has neither.
+    "preemption_mode": Successor(why="the V1 engine does not support it"),
+    "scheduler_delay_factor": Successor(why="the V1 engine does not support it"),
+    "disable_async_output_proc": Successor(why="the V1 engine does not support it"),
+    # 0.10.1 config/__init__.py: "only supported on Neuron"; 0.10.2 has no platforms/neuron.py.
+    "override_neuron_config": Successor(why="vLLM itself no longer supports Neuron"),
+    # 0.11.0 config/model.py: "Please instead use `--hf-overrides`". Transformers 5, and vLLM with
+    # it (0.32.0 transformers_utils/config.py), calls both together `rope_parameters`.
+    "rope_scaling": Successor(
+        use='hf_overrides = { rope_scaling = { rope_type = "yarn", factor = 4.0 } }',
+        why="with Transformers 5: rope_parameters",
+    ),
+    "rope_theta": Successor(
+        use="hf_overrides = { rope_theta = 1000000.0 }",
+        why="with Transformers 5: inside rope_parameters",
+    ),
     # 0.9.2 engine/arg_utils.py: deprecated, `reasoning_parser` alone does it; not in 0.10.0.
     "enable_reasoning": Successor(use='reasoning_parser = "..."'),
     # In 0.10.1, not in 0.10.2.

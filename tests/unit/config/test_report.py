@@ -3,10 +3,12 @@ from __future__ import annotations
 import json
 
 from launcher.config.document import Document, parse_toml
+from launcher.config.layers import DEFAULT
 from launcher.config.overrides import parse_overrides
 from launcher.config.problems import WARNING, Origin, Problem, dotted
 from launcher.config.report import (
     Locator,
+    describe,
     render_count,
     render_github,
     render_json,
@@ -40,6 +42,13 @@ def test_render_text_secret_value_is_masked() -> None:
     )
 
 
+def test_render_text_misspelled_secret_is_masked() -> None:
+    document = parse_toml('VLLM_APII_KEY = "sk-4f1d"', FILE)
+    problem = Problem(message="no", origin=FILE, path=("VLLM_APII_KEY",), at_key=True)
+    shown = "error: vllm.toml:1:1: no\n   1 | VLLM_APII_KEY = ***\n     | ^^^^^^^^^^^^^"
+    assert _text(problem, document) == shown
+
+
 def test_render_text_missing_key_shows_its_table() -> None:
     problem = Problem(message="no", origin=FILE, path=("a", "missing"))
     assert _text(problem) == "error: vllm.toml:1:1: no\n   1 | [a]\n     | ^^^"
@@ -49,6 +58,12 @@ def test_render_text_override_shows_its_path_and_no_source() -> None:
     document = parse_overrides('{"a": {"hf_token": "sk-4f1d"}}')
     problem = Problem(message="no", origin=document.origin, path=("a", "hf_token"))
     assert _text(problem, document) == "error: AUTO_INFER_VLLM_OVERRIDES: a.hf_token: no"
+
+
+def test_render_text_default_value_shows_its_path_only() -> None:
+    problem = Problem(message="no", origin=DEFAULT, path=("master",))
+    assert _text(problem) == "error: master: no"
+    assert describe(problem, Locator([]).spot(problem))["file"] is None
 
 
 def test_render_text_argument_shows_its_path_once() -> None:

@@ -1,0 +1,57 @@
+"""Who may start now, and whether all is over. Pure."""
+
+from __future__ import annotations
+
+from launcher.process.fleet import State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from launcher.process.fleet import Fleet, Member
+
+_SETTLED = (State.READY, State.ENDED)
+_HOLDING = (State.STARTING, State.SWEEPING, State.KILLED)
+
+
+def may_start(member: Member, fleet: Fleet, states: dict[str, Member]) -> bool:
+    """Tell whether those it comes after are settled and its GPUs are free to start on."""
+    if member.spec.main:
+        instances = [other for other in fleet.members if not other.spec.main]
+        if fleet.wait_ready:
+            return all(other.state is State.READY for other in instances)
+        return all(_was_started(other) for other in instances)
+    before = [states[name] for name in member.spec.after if name in states]
+    settled = all(other.state in _SETTLED or other.restarts for other in before)
+    return (settled or member.restarts > 0) and not _is_locked(member, fleet)
+
+
+def _was_started(member: Member) -> bool:
+    """Tell whether a member runs, has ended, or is about to be started not for the first time."""
+    return bool(member.pid) or not member.initial or member.state is State.ENDED
+
+
+def _is_locked(member: Member, fleet: Fleet) -> bool:
+    """Tell whether another member that starts, or that is ending, holds one of its GPUs."""
+    mine = member.spec.locks
+    others = (other for other in fleet.members if other.spec.name != member.spec.name)
+    return any(other.state in _HOLDING and _share_a_gpu(mine, other.spec.locks) for other in others)
+
+
+def _share_a_gpu(mine: tuple[str, ...], theirs: tuple[str, ...]) -> bool:
+    if not mine or not theirs:
+        return False
+    return "all" in (*mine, *theirs) or not set(mine).isdisjoint(theirs)
+
+
+def is_over(fleet: Fleet) -> bool:
+    """Tell whether nobody runs, and nobody is to be started or waits for a command."""
+    if any(member.state is not State.ENDED for member in fleet.members):
+        return False
+    return fleet.stopping or not any(member.held for member in fleet.members)
+
+
+def find_blocker(fleet: Fleet) -> Member | None:
+    """Return an instance that ended for good, so that the waiting main program cannot start."""
+    waiting = any(m.spec.main and m.state is State.WAITING for m in fleet.members)
+    if fleet.stopping or not fleet.wait_ready or not waiting:
+        return None
+    return next((m for m in fleet.members if m.state is State.ENDED and not m.held), None)

@@ -1,0 +1,202 @@
+"""Random lives of a fleet: whatever happens, the promises of the supervisor hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from launcher.process.ending import KILL_WAIT_S, SWEEP_S
+from launcher.process.events import (
+    Begun,
+    Ended,
+    Finish,
+    Gone,
+    Healthy,
+    Kill,
+    Say,
+    Spawned,
+    SpawnFailed,
+    Start,
+    StopAsked,
+    Terminate,
+    TimePassed,
+    Unhealthy,
+)
+from launcher.process.fleet import Fleet, Member, State
+from launcher.process.machine import step
+from launcher.process.spec import Exited, Killed, ProcessSpec, RestartPolicy
+from tests.support.history import main_program, server
+
+if TYPE_CHECKING:
+    from launcher.process.events import Event
+    from launcher.process.spec import ExitStatus
+
+STATUSES = st.one_of(
+    st.builds(Exited, code=st.integers(0, 255)), st.builds(Killed, signal=st.integers(1, 64))
+)
+NAMES = "abcd"
+BUDGET = 2
+POLICIES = st.builds(
+    RestartPolicy,
+    mode=st.sampled_from(["no", "on-failure", "always"]),
+    max_restarts=st.just(BUDGET),
+    window_s=st.just(1e9),
+)
+MOST_STARTS = {"no": 1, "on-failure": 1 + BUDGET, "always": 10**9}
+
+
+@st.composite
+def fleets(draw: st.DrawFn) -> Fleet:
+    """Draw a few servers, each perhaps after some of those before it, and perhaps a program."""
+    specs: list[ProcessSpec] = []
+    for name in NAMES[: draw(st.integers(0, 4))]:
+        before = [spec.name for spec in specs]
+        after = draw(st.lists(st.sampled_from(before), unique=True)) if before else []
+        changes: dict[str, object] = {"after": tuple(after), "foreground": draw(st.booleans())}
+        if draw(st.booleans()):
+            changes["probe"] = None
+        changes["restart"] = draw(POLICIES)
+        specs.append(server(name, **changes))
+    if draw(st.booleans()):
+        specs.append(main_program())
+    members = tuple(Member(spec=spec) for spec in specs)
+    return Fleet(members=members, wait_ready=draw(st.booleans()))
+
+
+class Life(RuleBasedStateMachine):
+    """The world around the machine: it starts what it is told to, and lets it end at random."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.fleet = Fleet(members=())
+        self.starting: list[str] = []  # told to start, neither spawned nor failed yet
+        self.living: dict[str, int] = {}
+        self.leftovers: set[str] = set()
+        self.asked: set[str] = set()
+        self.starts: dict[str, int] = {}
+        self.code: int | None = None
+        self.next_pid = 100
+
+    def happen(self, event: Event) -> None:
+        """Let one event be decided, and carry out what was decided."""
+        self.fleet, actions = step(self.fleet, event, self.now)
+        for action in actions:
+            assert self.code is None, "nothing is done after the end"
+            if isinstance(action, Start):
+                self.start(action.spec.name)
+            elif isinstance(action, Terminate):
+                assert action.name in self.living
+                assert action.name not in self.asked
+                self.asked.add(action.name)
+            elif isinstance(action, Kill):
+                assert action.name in self.living or action.name in self.leftovers
+                assert self.fleet.member(action.name).pid > 1
+            elif isinstance(action, Finish):
+                self.code = action.code
+                assert 0 <= action.code <= 255
+            else:
+                assert isinstance(action, Say)
+
+    def start(self, name: str) -> None:
+        """Note a start: of a member of which nothing is there, and within its budget."""
+        assert name not in self.starting
+        assert name not in self.living
+        assert name not in self.leftovers
+        assert not self.fleet.stopping
+        self.starts[name] = self.starts.get(name, 0) + 1
+        assert self.starts[name] <= MOST_STARTS[self.fleet.member(name).spec.restart.mode]
+        self.asked.discard(name)
+        self.starting.append(name)
+
+    @initialize(fleet=fleets())
+    def begin(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self.happen(Begun())
+
+    @precondition(lambda self: self.code is None and self.starting)
+    @rule(works=st.booleans())
+    def spawn(self, works: bool) -> None:
+        name = self.starting.pop(0)
+        if not works:
+            self.happen(SpawnFailed(name=name, reason="no"))
+            return
+        self.next_pid += 1
+        self.living[name] = self.next_pid
+        self.happen(Spawned(name=name, pid=self.next_pid))
+
+    @precondition(lambda self: self.code is None and self.living)
+    @rule(data=st.data())
+    def become_healthy(self, data: st.DataObject) -> None:
+        self.happen(Healthy(name=data.draw(st.sampled_from(sorted(self.living)))))
+
+    @precondition(lambda self: self.code is None and self.living)
+    @rule(data=st.data())
+    def fall_sick(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.living)))
+        self.happen(Unhealthy(name=name, reason="no answer"))
+
+    @precondition(lambda self: self.code is None and self.living)
+    @rule(data=st.data(), status=STATUSES, left=st.booleans())
+    def end(self, data: st.DataObject, status: ExitStatus, left: bool) -> None:
+        name = data.draw(st.sampled_from(sorted(self.living)))
+        del self.living[name]
+        if left:
+            self.leftovers.add(name)
+        self.happen(Ended(name=name, status=status, left=left))
+
+    @precondition(lambda self: self.code is None and self.leftovers)
+    @rule(data=st.data())
+    def vanish(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.leftovers)))
+        self.leftovers.discard(name)
+        if self.fleet.member(name).state.is_running():  # else given up: the supervisor asks no more
+            self.happen(Gone(name=name))
+
+    @precondition(lambda self: self.code is None and not self.starting)
+    @rule()
+    def ask_to_stop(self) -> None:
+        self.happen(StopAsked())
+
+    @precondition(lambda self: self.code is None)
+    @rule(seconds=st.floats(0, 20))
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        self.happen(TimePassed())
+
+    @precondition(lambda self: self.code is not None)
+    @rule()
+    def rest(self) -> None:
+        """Nothing happens after the end."""
+
+    @invariant()
+    def states_fit_what_is_there(self) -> None:
+        for member in self.fleet.members:
+            name = member.spec.name
+            if member.state is State.READY:
+                assert name in self.living
+            if member.state in {State.WAITING, State.READY, State.ENDED}:
+                assert member.deadline is None
+            if member.state in {State.STOPPING, State.SWEEPING, State.KILLED}:
+                assert member.deadline is not None
+
+    def teardown(self) -> None:
+        """Whatever has been: a stop ends within the time of its rungs, even if nobody obeys."""
+        while self.code is None and self.starting:
+            self.happen(SpawnFailed(name=self.starting.pop(), reason="no"))
+        if self.code is None:
+            self.happen(StopAsked())
+        for rung_s in (3.0, SWEEP_S, KILL_WAIT_S, KILL_WAIT_S):
+            if self.code is None:
+                self.now += rung_s
+                self.happen(TimePassed())
+        assert self.code is not None
+        assert all(member.state is State.ENDED for member in self.fleet.members)
+        super().teardown()
+
+
+TestLife = Life.TestCase
+TestLife.settings = settings(max_examples=150, stateful_step_count=40)
