@@ -2,7 +2,8 @@
 
 Run as `python -m tests.programs.stub_api --port P`. It answers `/health`, `/v1/models`,
 `/v1/completions` and `/v1/chat/completions` (streamed too): the answer repeats the prompt. Each
-answer to a POST is also a line in `--log FILE`: the prompt. Misbehaviour, all of it repeatable:
+answer to a POST is also a line in `--log FILE`: the prompt. It listens on a UNIX socket with
+`--uds PATH`, and speaks TLS with `--certificate FILE --private-key FILE`. Misbehaviour:
 
     --key KEY            401 without this key
     --delay S            each answer takes that long; of a stream, each piece
@@ -24,6 +25,7 @@ import argparse
 import asyncio
 import json
 import os
+import ssl
 from typing import Any
 
 JSON = "Content-Type: application/json"
@@ -198,7 +200,17 @@ def response(status: int, data: bytes, *headers: str) -> bytes:
 async def main(arguments: argparse.Namespace) -> None:
     """Serve until somebody ends us."""
     stub = Stub(arguments)
-    server = await asyncio.start_server(stub.serve, "127.0.0.1", arguments.port, backlog=1024)
+    tls = None
+    if arguments.certificate:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(arguments.certificate, arguments.private_key)
+    server: asyncio.Server
+    if arguments.uds:
+        server = await asyncio.start_unix_server(stub.serve, arguments.uds)
+    else:
+        server = await asyncio.start_server(
+            stub.serve, "127.0.0.1", arguments.port, backlog=1024, ssl=tls
+        )
     print("listening", flush=True)
     await server.serve_forever()
 
@@ -206,9 +218,8 @@ async def main(arguments: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--key", default="")
-    parser.add_argument("--log", default="")
-    parser.add_argument("--once", default="")
+    for name in ("--key", "--log", "--once", "--uds", "--certificate", "--private-key"):
+        parser.add_argument(name, default="")
     parser.add_argument("--delay", type=float, default=0)
     for name in ("--limit", "--die-after", "--fail-first", "--busy-first"):
         parser.add_argument(name, type=int, default=0)

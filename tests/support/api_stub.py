@@ -35,7 +35,10 @@ class ApiStub:
         for name, value in options.items():
             words += [f"--{name.replace('_', '-')}", str(value)]
         self._process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL)
-        wait_until(lambda: is_listening(self.port), "the stub listens")
+        path = str(options.get("uds", ""))
+        wait_until(
+            lambda: os.path.exists(path) if path else is_listening(self.port), "the stub listens"
+        )
 
     def kill(self) -> None:
         """End it, whatever it is doing."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shlex
 import signal
 import subprocess
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from launcher.client.batch.lines import render_answer
 from tests.support.api_stub import (
     ApiStub,
     Batch,
@@ -20,6 +23,7 @@ from tests.support.api_stub import (
     request_line,
     vllmd,
 )
+from tests.support.require import require_module
 from tests.support.wait import wait_until
 
 if TYPE_CHECKING:
@@ -297,3 +301,49 @@ def test_batch_on_a_full_disk_leaves_whole_lines(tmp_path: Path, batch: Batch) -
         assert 0 < len(batch.lines()) < 50
         assert batch.run(stub.url).returncode == 0
     batch.assert_each_once(50)
+
+
+def peak_memory_mb(words: list[str]) -> float:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "launcher", *words], env=environment(), stderr=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_maxrss / 1024
+
+
+@pytest.mark.timeout(120)
+def test_batch_memory_does_not_grow_with_the_file(tmp_path: Path, batch: Batch) -> None:
+    peaks = []
+    with api_stub(tmp_path) as stub:
+        for count in (1_000, 100_000):
+            batch.write(f"prompt {number}" for number in range(count))
+            with batch.results.open("wb") as file:
+                for number in range(count - 500):
+                    file.write(render_answer(f"id-{number}", "vllmd-batch-1", 200, b"{}"))
+            peaks.append(peak_memory_mb(batch.words(stub.url)))
+            batch.assert_each_once(count)
+    assert peaks[1] < peaks[0] + 8, peaks  # a list of the names alone would take 10 MB
+
+
+def test_batch_on_a_terminal_draws_a_bar(tmp_path: Path, batch: Batch) -> None:
+    require_module("integration", "rich")
+    batch.write(f"prompt {number}" for number in range(40))
+    primary, secondary = os.openpty()
+    with api_stub(tmp_path, delay=0.1) as stub:
+        run = subprocess.Popen(
+            [sys.executable, "-m", "launcher", *batch.words(stub.url, "--concurrency", "4")],
+            env=environment({"TERM": "xterm"}),
+            stderr=secondary,
+        )
+        os.close(secondary)
+        said = b""
+        with contextlib.suppress(OSError):  # how a terminal says that nobody writes any more
+            while piece := os.read(primary, 4096):
+                said += piece
+        os.close(primary)
+        assert run.wait(10) == 0
+    assert "━" in said.decode()
+    assert "/40" in said.decode()
+    assert "40 requests, all with a result" in said.decode()
