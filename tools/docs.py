@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from launcher.kvbm.samples import BLOCKS, SAMPLES  # noqa: E402
 from launcher.server.catalogue.advice import explain_unknown  # noqa: E402
 from launcher.server.catalogue.data import load_catalogue, load_help  # noqa: E402
 from launcher.server.catalogue.successors import SUCCESSORS  # noqa: E402
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 PAGE = ROOT / "docs" / "configuration.md"
 OPTIONS = ROOT / "docs" / "options.md"
+KVBM = ROOT / "docs" / "kvbm.md"
 SCHEMA = ROOT / "model-configs" / "vllmd.schema.json"
 
 
@@ -80,6 +82,13 @@ def render_successors() -> str:
     return "\n".join(rows)
 
 
+def render_kvbm_page(text: str) -> str:
+    """Return the page on KVBM with its generated tables up to date."""
+    for name, render in BLOCKS.items():
+        text = replace_block(text, name, render().rstrip("\n"))
+    return text
+
+
 def _bare(value: object) -> str:
     return _toml(value).strip("`")
 
@@ -105,7 +114,9 @@ def main() -> int:
         PAGE: render_page(page),
         OPTIONS: replace_block(options, "successors", render_successors()),
         SCHEMA: render_schema(),
+        KVBM: render_kvbm_page(KVBM.read_text(encoding="utf-8")),
     }
+    wanted.update({ROOT / name: render() for name, render in SAMPLES.items()})
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
     if "--check" not in sys.argv[1:]:
         for path in stale:

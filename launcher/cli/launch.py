@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from launcher.server.model import LauncherConfig
     from launcher.server.plan import LaunchPlan
 
 
@@ -33,5 +34,17 @@ def make_plan(
     """
     path = require_config(config, environ)
     settings = read_config(load_documents(path, assignments, environ))
+    if _uses_kvbm(settings):
+        from launcher.cli.transfers import with_transfers  # noqa: PLC0415  (few need it)
+
+        settings = with_transfers(settings, environ)
     facts = gather(questions(settings), environ, sys.executable, vllm_version)
     return plan_launch(settings, facts)
+
+
+def _uses_kvbm(settings: LauncherConfig) -> bool:
+    tables = settings.tree.data.get("instance")
+    inner = tables.values() if isinstance(tables, dict) else ()
+    return "kvbm" in settings.tree.data or any(
+        isinstance(table, dict) and "kvbm" in table for table in inner
+    )

@@ -23,6 +23,7 @@ COMMANDS = {
     "plan": "show exactly what would be started, and where each value comes from",
     "explain": "say what a key means, and in which versions of vLLM it exists",
     "schema": "print the JSON Schema of the TOML file, for editors",
+    "kvbm": "show and check a KVBM configuration, and print vLLM's flag for it",
     "demo-model": "write a tiny random-weight model to try things with",
 }
 INTERRUPTED = 130

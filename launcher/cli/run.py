@@ -45,7 +45,6 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
         _become(arguments.command, environ)
     if not arguments.command:
         require_config(arguments.config, environ)
-    open_missing_streams()
     # From here on a stop is noted. As PID 1, the kernel throws away what nobody catches.
     signals = SignalPipe()
     plan = make_plan(arguments.config, arguments.assignments, environ)

@@ -22,8 +22,10 @@ VARIABLE = "AUTO_INFER_VLLM_OVERRIDES"
 EXAMPLE = '{"instance": {"demo": {"server": {"port": 8001}}}}'
 
 
-def parse_overrides(text: str, variable: str = VARIABLE) -> Document:
+def parse_overrides(text: str, variable: str = VARIABLE, example: str = EXAMPLE) -> Document:
     """Parse a JSON object; `null` means "remove this key" (RFC 7396).
+
+    `variable` is where the text comes from, and `example` what it could be, for messages.
 
     Raises:
         ConfigError: not JSON, not an object, a key given twice, or a number that JSON lacks.
@@ -34,7 +36,7 @@ def parse_overrides(text: str, variable: str = VARIABLE) -> Document:
     except json.JSONDecodeError as error:
         problem = Problem(
             message=f"this is not JSON: {error.msg[:1].lower()}{error.msg[1:]}",
-            hint=f"write one object, like {EXAMPLE}",
+            hint=f"write one object, like {example}",
             origin=origin,
             line=error.lineno,
             column=error.colno,
@@ -50,7 +52,7 @@ def parse_overrides(text: str, variable: str = VARIABLE) -> Document:
         raise _refused(message, "write a smaller number", origin) from None
     if not isinstance(data, dict):
         message = f"expected a JSON object, got {_json_name(data)}"
-        raise _refused(message, f"write one object, like {EXAMPLE}", origin)
+        raise _refused(message, f"write one object, like {example}", origin)
     require_sane(data, origin)
     return Document(origin=origin, text=text, data=data)
 

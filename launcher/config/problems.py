@@ -34,8 +34,9 @@ WARNING = "warning"
 class Origin:
     """Where a value comes from.
 
-    `kind` is "default", "preset", "file", "override" or "argument"; `name` is the file's path, the
-    variable's name, or the argument as the user typed it.
+    `kind` is "default", "preset", "file", "environment" (a variable that holds one setting),
+    "override" (a variable or argument that holds a JSON object) or "argument"; `name` is the file's
+    path, the variable's name, or the argument as the user typed it.
     """
 
     kind: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 MASK = "***"
 _WORDS = {"token", "secret", "secrets", "password", "passwords", "passwd", "passphrase"} | {
     "credential",
@@ -32,3 +34,20 @@ def is_secret_name(name: str) -> bool:
     words = folded.split("_")
     named = not _WORDS.isdisjoint(words) and _HARMLESS.isdisjoint(words)
     return named or folded.endswith(_ENDINGS)
+
+
+def mask_urls(text: str) -> str:
+    """Mask user names, passwords, and query values with secret names in every URL of a text."""
+    text = re.sub(r"(://)[^/?#\s\"'<>]*@", rf"\1{MASK}@", text)
+    return re.sub(r"([?&])([^=&?#\s\"']+)=([^&#\s\"']*)", _masked_pair, text)
+
+
+def holds_secret(url: str) -> bool:
+    """Tell whether `mask_urls` would mask anything in a URL."""
+    return mask_urls(url) != url
+
+
+def _masked_pair(pair: re.Match[str]) -> str:
+    mark, name, value = pair.groups()
+    secret = is_secret_name(name) or name.lower().endswith("signature")
+    return f"{mark}{name}={MASK if secret else value}"

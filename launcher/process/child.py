@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from launcher.process.spec import ExitStatus, ProcessSpec
 
-# What Python ignores for itself and a program expects to find at its default (signal(7)).
-RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)
+# What Python, or `start`, ignores and a program expects at its default (signal(7)).
+RESTORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTTOU)
 
 
 def child_environment(spec: ProcessSpec, environ: Mapping[str, str]) -> dict[str, str]:
@@ -38,10 +38,20 @@ def start(spec: ProcessSpec, environ: Mapping[str, str], output: int | None) -> 
 
     Raises:
         StartError: the program could not be executed.
+        OSError: there is no descriptor or process to be had.
     """
     environment = child_environment(spec, environ)
+    if output is None:
+        # The program gets the terminal: what we say then could stop us (`stty tostop`), and the
+        # forked copy has to hand the terminal over.
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     told, tell = os.pipe()  # closed by a successful exec, carries the reason of a failed one
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:
+        os.close(told)
+        os.close(tell)
+        raise
     if pid == 0:
         _become(spec, environment, output, tell)
     os.close(tell)
@@ -50,8 +60,6 @@ def start(spec: ProcessSpec, environ: Mapping[str, str], output: int | None) -> 
     if reason:
         os.waitpid(pid, 0)
         raise StartError(reason, "correct the path of the program")
-    if output is None:
-        _give_terminal(pid)
     return pid
 
 
@@ -61,15 +69,15 @@ def _become(
     """Turn the forked copy of us into the program. Never returns into the launcher's code."""
     try:
         signal.set_wakeup_fd(-1)  # the pipe behind it is still our parent's
-        restore_signals()
         if output is None:
-            os.setpgid(0, 0)
+            _lead_group()
         else:
             os.setsid()
             nothing = os.open(os.devnull, os.O_RDONLY)
             os.dup2(nothing, 0)
             os.dup2(output, 1)
             os.dup2(output, 2)
+        restore_signals()
         if spec.cwd is not None:
             os.chdir(spec.cwd)
         os.execvpe(spec.argv[0], spec.argv, environment)  # noqa: S606  (no shell is the point)
@@ -86,16 +94,25 @@ def restore_signals() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def _give_terminal(pid: int) -> None:
-    """Make a process group the terminal's, so that an interactive program can read from it."""
+def _lead_group() -> None:
+    """Lead a process group, and make it the terminal's if ours was.
+
+    Before the exec: a program that reads from the terminal sooner would be stopped by SIGTTIN,
+    and nobody would wake it.
+    """
+    has_terminal = os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp()
+    os.setpgid(0, 0)
+    if has_terminal:
+        os.tcsetpgrp(0, os.getpid())
+
+
+def take_terminal(pid: int) -> None:
+    """Be the terminal's process group again after the one that had it: Ctrl-C is for us now."""
     try:
-        os.setpgid(pid, pid)  # whoever comes first, the child or we
-        if os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp():
-            signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-            os.tcsetpgrp(0, pid)
+        if os.isatty(0) and os.tcgetpgrp(0) == pid:
+            os.tcsetpgrp(0, os.getpgrp())
     except OSError:
-        # The child has already executed (EACCES) or ended (ESRCH): it has done this itself.
-        return
+        return  # the terminal has gone
 
 
 def send(pid: int, number: signal.Signals) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from launcher.process.events import Ended, Say, Terminate
+from launcher.process.exitcode import failure_code
 from launcher.process.fleet import Member, State
 from launcher.process.restart import describe_budget, may_restart, recent_restarts, restart_pause
 from launcher.process.spec import describe_status, exit_code
@@ -23,7 +24,6 @@ KILL_WAIT_S = 10.0
 # How long what a server leaves behind may take to end by itself: resource trackers remove shared
 # memory then, which nobody would do if they were killed at once (seen to take up to 2 s).
 SWEEP_S = 5.0
-LATE = "not healthy within"
 ALIVE = (State.STARTING, State.READY)
 PENDING = (State.WAITING, State.BACKOFF)
 
@@ -33,7 +33,7 @@ def unhealthy(fleet: Fleet, member: Member, reason: str, now: float) -> Step:
     if member.state is not State.READY:
         return fleet, []
     name = member.spec.name
-    sick = replace(member, failure=reason)
+    sick = replace(member, failure=reason, unfit=True)
     fleet, actions = ask_to_stop(fleet, sick, now)
     return fleet, [Say(name=name, text=f"{reason}: stopping it", bad=True), *actions]
 
@@ -129,12 +129,10 @@ def _unasked_end(ended: Member, before: State, now: float) -> tuple[Member, Say]
 
 
 def _end_code(ended: Member) -> int:
-    """Return the code of a member whose end is everybody's end.
-
-    A server that we had to stop, because it was not healthy, has failed whatever its code.
-    """
-    code = exit_code(ended.status) if ended.status else 1
-    return code or 1 if ended.failure and not ended.told else code
+    """Return the code of a member whose end is everybody's end."""
+    if ended.unfit or ended.status is None:
+        return failure_code(ended)
+    return exit_code(ended.status)
 
 
 def stop_all(fleet: Fleet, code: int | None, now: float) -> Step:

@@ -117,7 +117,8 @@ class Exchange:
         import ssl  # noqa: PLC0415  (large, and few servers speak TLS themselves)
 
         if not isinstance(self._socket, ssl.SSLSocket):
-            context = ssl.create_default_context()
+            # Not `create_default_context`, which reads the system's certificates each time.
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
             self._socket = context.wrap_socket(self._socket, do_handshake_on_connect=False)

@@ -29,5 +29,11 @@ def final_code(fleet: Fleet) -> int:
 
 
 def failure_code(member: Member) -> int:
-    """Return the code of a failed member; an exit code 0 that nobody asked for is 1."""
+    """Return the code of a failed member.
+
+    It is 1 where the process's own code says nothing about the failure: exit code 0 that nobody
+    asked for, and whatever became of a server that we stopped because it was not healthy.
+    """
+    if member.unfit:
+        return 1
     return exit_code(member.status or Exited(code=1)) or 1

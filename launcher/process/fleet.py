@@ -46,6 +46,7 @@ class Member:
     deadline: float | None = None
     status: ExitStatus | None = None
     failure: str = ""  # why it counts as failed; empty if it does not
+    unfit: bool = False  # it was stopped because it was not healthy, in time or any more
     forced: bool = False  # it did not heed SIGTERM
     told: bool = False  # the user has been told that it ended
     initial: bool = True  # one of those that the launcher began with, not yet started again
@@ -66,6 +67,7 @@ class Fleet:
     members: tuple[Member, ...]
     wait_ready: bool = False  # the main program waits until the instances are healthy
     stopping: bool = False
+    asked_at: float | None = None  # when a signal first asked everything to stop
     code: int | None = None  # decided by what ended the fleet; None: by how the stop went
 
     def member(self, name: str) -> Member:

@@ -12,7 +12,6 @@ from __future__ import annotations
 from launcher.errors import EX_OSERR
 from launcher.process.commands import obey, reload
 from launcher.process.ending import (
-    LATE,
     SWEEP_S,
     ended,
     gone,
@@ -50,6 +49,8 @@ if TYPE_CHECKING:
     from launcher.process.fleet import Fleet, Member
 
     Step: TypeAlias = tuple[Fleet, list[Action]]
+
+ECHO_S = 0.3  # within which a second request to stop is the first once more
 
 
 def step(fleet: Fleet, event: Event, now: float) -> Step:
@@ -132,9 +133,20 @@ def _healthy(fleet: Fleet, member: Member, now: float) -> Step:
     return fleet.with_member(ready), actions
 
 
+def is_echo(fleet: Fleet, now: float) -> bool:
+    """Tell whether a request to stop is the one before, once more.
+
+    Ctrl-C reaches a whole group, and what runs us (`uv run`, `make`, a shell script's trap) often
+    passes it on as well: nobody who asks twice within a moment means "now".
+    """
+    return fleet.asked_at is not None and now - fleet.asked_at < ECHO_S
+
+
 def _stop_asked(fleet: Fleet, now: float) -> Step:
+    if is_echo(fleet, now):
+        return fleet, []
     if not fleet.stopping:
-        return stop_all(fleet, None, now)
+        return stop_all(replace(fleet, asked_at=now), None, now)
     actions: list[Action] = []
     for member in fleet.running():
         if member.state is not State.KILLED and member.pid:
@@ -162,9 +174,9 @@ def _overdue(member: Member, now: float) -> tuple[Member, list[Action]]:
     if member.state is State.BACKOFF:
         return replace(member, state=State.WAITING, deadline=None), []
     if member.state is State.STARTING:
-        reason = f"{LATE} {member.spec.startup_timeout_s:g} s"
+        reason = f"not healthy within {member.spec.startup_timeout_s:g} s"
         grace = now + member.spec.stop_timeout_s
-        late = replace(member, state=State.STOPPING, failure=reason, deadline=grace)
+        late = replace(member, state=State.STOPPING, failure=reason, unfit=True, deadline=grace)
         return late, [Say(name=name, text=f"{reason}: stopping it", bad=True), Terminate(name=name)]
     if member.state is State.STOPPING:
         text = f"did not stop within {member.spec.stop_timeout_s:g} s: killing it"

@@ -16,6 +16,8 @@ class SignalPipe:
         self.descriptor, self._writer = os.pipe()
         os.set_blocking(self.descriptor, False)
         os.set_blocking(self._writer, False)
+        # Whoever started us may have blocked signals; a mask survives an exec, into servers too.
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         # Python writes each caught signal's number here; the handler itself has nothing to do.
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         for number in (*STOPPING, *FORWARDED, signal.SIGCHLD):

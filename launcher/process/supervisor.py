@@ -33,7 +33,7 @@ from launcher.process.events import (
 )
 from launcher.process.fleet import Fleet, Member, State
 from launcher.process.logfile import LogFile
-from launcher.process.machine import step
+from launcher.process.machine import is_echo, step
 from launcher.process.relay import Relay
 from launcher.process.signals import STOPPING
 
@@ -148,6 +148,10 @@ class Supervisor:
         except StartError as error:
             self._events.append(SpawnFailed(name=spec.name, reason=error.message))
             return
+        except OSError as error:  # no descriptor or process to be had: limits of user or container
+            reason = (error.strerror or str(error)).lower()
+            self._events.append(SpawnFailed(name=spec.name, reason=reason))
+            return
         self._pids[pid] = spec.name
         self._events.append(Spawned(name=spec.name, pid=pid))
         if spec.probe is not None:
@@ -225,6 +229,8 @@ class Supervisor:
             if number == signal.SIGHUP and self._reload is not None:
                 self._read_again(self._reload)
             elif number in STOPPING:
+                if is_echo(self._fleet, time.monotonic()):
+                    continue
                 name = signal.Signals(number).name
                 self._print(f"got {name}: stopping" + (" now" if self._fleet.stopping else ""))
                 self._happened(StopAsked())

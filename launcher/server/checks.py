@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     Instances: TypeAlias = tuple[Instance, ...]
 
 FIRST_FREE_PORT = 1024  # below, only root may listen
+LIKE_PORT = "write it like port = 8000"
+IN_QUOTES = {"host": 'write it like host = "127.0.0.1"', "uds": 'write it like uds = "/run/a.sock"'}
 UTILIZATION = "gpu_memory_utilization"
 
 
@@ -72,18 +74,19 @@ def _is_address(instance: Instance, problems: Problems) -> bool:
         option = instance.option(name)
         if option is not None and not isinstance(option.value, str):
             found = type_name(option.value)
-            problems.add(option.path, f"'{name}': expected a string, got {found}")
+            problems.add(option.path, f"'{name}': expected a string, got {found}", IN_QUOTES[name])
             good = False
     option = instance.option("port")
     if option is not None:
         value = option.value
         wanted = f"'port': expected an integer, 1 to {MAX_PORT}"
         if isinstance(value, bool) or not isinstance(value, int):
-            hint = "remove the quotes" if isinstance(value, str) and value.isdigit() else ""
+            quoted = isinstance(value, str) and value.isdigit()
+            hint = "remove the quotes" if quoted else LIKE_PORT
             problems.add(option.path, f"{wanted}, got {type_name(value)}", hint)
             good = False
         elif not 1 <= value <= MAX_PORT:
-            problems.add(option.path, f"{wanted}, got {value}")
+            problems.add(option.path, f"{wanted}, got {value}", LIKE_PORT)
             good = False
     return good
 
@@ -191,7 +194,9 @@ def check_extra_args(instances: Instances, facts: Facts, problems: Problems) -> 
     for instance in instances:
         names = {option.name for option in instance.options}
         for word in instance.extra_args:
-            if not word.startswith("--") or word == "--":
+            if word == "--":
+                break  # what follows are no flags
+            if not word.startswith("--"):
                 continue
             name = word.partition("=")[0].lstrip("-").replace("-", "_")
             if secret_flag(word, facts.catalogue) is not None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 
-from launcher.config.secrets import MASK, is_secret_name
+from launcher.config.secrets import MASK, is_secret_name, mask_urls
 from launcher.server.secret_checks import secret_flag
 
 TYPE_CHECKING = False
@@ -13,8 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from launcher.server.catalogue.lookup import Catalogue
-
-_USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 def mask_words(words: Iterable[str], catalogue: Catalogue | None) -> list[str]:
@@ -33,8 +30,8 @@ def mask_words(words: Iterable[str], catalogue: Catalogue | None) -> list[str]:
 
 
 def mask_text(text: str) -> str:
-    """Mask what is secret inside a text: user and password of a URL, values of a JSON text."""
-    text = _USER_INFO.sub(f"{MASK}@", text)
+    """Mask what is secret inside a text: passwords in URLs, values in a JSON text."""
+    text = mask_urls(text)
     if not text.startswith(("{", "[")):
         return text
     try:

@@ -22,8 +22,8 @@ CONFIG_VARIABLE = "AUTO_INFER_VLLM_CONFIG"
 
 # Keys of `[instance]` that are not instances, and keys that an instance may hold.
 SHARED_TABLES = ("control", "server")
-INSTANCE_TABLES = ("control", "server", "env")
-TOP_LEVEL_TABLES = ("master", "instance")
+INSTANCE_TABLES = ("control", "server", "env", "kvbm")
+TOP_LEVEL_TABLES = ("master", "instance", "kvbm")
 
 MASTER_KEYS = (
     Key(

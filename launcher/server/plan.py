@@ -33,6 +33,7 @@ STANDARD_ENV = (("PYTHONUNBUFFERED", "1"), ("CUDA_DEVICE_ORDER", "PCI_BUS_ID"))
 # Ours alone: the overrides may hold the secrets of another instance.
 UNSET = ("AUTO_INFER_VLLM_CONFIG", "AUTO_INFER_VLLM_OVERRIDES")
 EVERY_GPU = "all"
+API_KEY = "VLLM_API_KEY"
 
 
 @record
@@ -157,10 +158,12 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
     strict = config.master.unknown_flags == "error"
     flags = plan_flags(instance, facts.catalogue, problems, strict=strict)
     tokens = (token for each in flags for token in each.tokens)
+    env = _environment(instance, config.master.env, facts, problems)
+    keyed = API_KEY in facts.environ or any(variable.name == API_KEY for variable in env)
     process = ProcessSpec(
         name=instance.name,
         argv=(*prefix, *tokens, *instance.extra_args),
-        env=_environment(instance, config.master.env, facts, problems),
+        env=env,
         unset=UNSET,
         log=LogSpec(
             path=log_path(instance),
@@ -176,7 +179,9 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
         liveness_failures=control.health_failures,
         startup_timeout_s=control.startup_timeout_s,
         stop_timeout_s=control.stop_timeout_s,
-        try_it=render_request(instance, address) if is_vllm_module(facts.module) else "",
+        try_it=render_request(instance, address, keyed=keyed)
+        if is_vllm_module(facts.module)
+        else "",
     )
     return InstancePlan(
         instance=instance, process=process, address=address, command=prefix, flags=flags

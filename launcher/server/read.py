@@ -99,11 +99,10 @@ class _Shared:
 
 def _is_instance_name(name: str, problems: Problems) -> bool:
     path = ("instance", name)
-    if name in INSTANCE_TABLES or name == "kvbm":
+    if name in INSTANCE_TABLES:
         message = f"[instance.{name}] would be an instance called '{name}'"
-        action = "for all instances" if name == "env" else "for one instance"
-        where = "[master.env]" if name == "env" else f"[instance.NAME.{name}]"
-        problems.add(path, message, f"write {where} to set it {action}", at_key=True)
+        where = "[master.env]" if name == "env" else f"[{name}]"
+        problems.add(path, message, f"write {where} to set it for all instances", at_key=True)
         return False
     first = name[:1]
     if not (first.isascii() and first.isalnum()) or not all(

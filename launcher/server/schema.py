@@ -58,6 +58,10 @@ ENV: Schema = {
     "description": "Environment variables; a secret's value may be env:NAME or file:/path.",
     "additionalProperties": {"type": ["string", "number"]},
 }
+KVBM: Schema = {
+    "type": "object",
+    "description": "KVBM, vLLM's KV block manager connector; see docs/kvbm.md.",
+}
 EXTRA_ARGS: Schema = {
     "type": "array",
     "items": {"type": "string"},
@@ -79,7 +83,7 @@ def render_file_schema(catalogue: Catalogue, help_text: str) -> Schema:
     }
     instance: Schema = {
         "type": "object",
-        "properties": {**parts, "env": ENV},
+        "properties": {**parts, "env": ENV, "kvbm": KVBM},
         "additionalProperties": False,
     }
     master = _table(MASTER_KEYS)
@@ -92,6 +96,7 @@ def render_file_schema(catalogue: Catalogue, help_text: str) -> Schema:
             "additionalProperties": {"$ref": "#/definitions/instance"},
         },
     }
+    tables["kvbm"] = KVBM
     return {
         "$schema": DRAFT,
         "title": f"vllmd configuration, options of vLLM {catalogue.version}",

@@ -66,6 +66,7 @@ class Life(RuleBasedStateMachine):
         self.starting: list[str] = []  # told to start, neither spawned nor failed yet
         self.living: dict[str, int] = {}
         self.leftovers: set[str] = set()
+        self.asked: set[str] = set()
         self.ever_started: set[str] = set()
         self.code: int | None = None
         self.next_pid = 100
@@ -79,6 +80,8 @@ class Life(RuleBasedStateMachine):
                 self.start(action.spec.name)
             elif isinstance(action, Terminate):
                 assert action.name in self.living
+                assert action.name not in self.asked
+                self.asked.add(action.name)
             elif isinstance(action, Kill):
                 assert action.name in self.living or action.name in self.leftovers
                 assert self.fleet.member(action.name).pid > 1

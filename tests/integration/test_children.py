@@ -125,3 +125,17 @@ def test_strangers_that_lose_their_parent_are_reaped(launcher: Launcher) -> None
     wait_until(lambda: set(children_of(run.pid)) == {server, main}, "strangers to be reaped", 5)
     os.kill(main, signal.SIGKILL)
     assert run.wait() == 137
+
+
+def test_signals_that_our_parent_has_blocked_reach_us_and_our_servers(launcher: Launcher) -> None:
+    python = launcher.folder / "python"
+    python.write_text(RECORDING_PYTHON.format(folder=launcher.folder, python=sys.executable))
+    python.chmod(0o755)
+    block = "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGCHLD])"
+    code = f"import os, signal, sys; {block}; os.execv(sys.argv[1], sys.argv[1:])"
+    prefix = (sys.executable, "-c", code)
+    run = launcher.start(Stub(), master={"python": str(python)}, prefix=prefix)
+    run.wait_healthy()
+    assert signals_in(launcher.folder / "status", "SigBlk") == set()
+    run.signal(signal.SIGTERM)
+    assert run.wait() == 0

@@ -95,6 +95,14 @@ def test_program_that_cannot_be_executed_ends_with_71(launcher: Launcher) -> Non
     assert run.said() == [f"vllmd: a: could not be started: {reason}"]
 
 
+def test_start_without_descriptors_left_ends_with_71(launcher: Launcher) -> None:
+    limit = ("sh", "-c", 'ulimit -n 12; exec "$@"', "sh")
+    run = launcher.start(*(Stub(name=name) for name in "abc"), prefix=limit)
+    assert run.wait() == 71
+    assert "could not be started: too many open files" in run.stderr()
+    assert launcher.left() == []
+
+
 @pytest.mark.parametrize("server", [{"stub_hang": True}, {"stub_mute": True}, {"stub_status": 500}])
 def test_server_that_is_not_healthy_in_time_is_stopped_and_has_failed(
     launcher: Launcher, server: Mapping[str, object]

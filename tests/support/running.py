@@ -30,8 +30,9 @@ class Running:
 
     def _collect(self) -> None:
         assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self._lines.append(line)
+        with self.process.stderr as lines:
+            for line in lines:
+                self._lines.append(line)
 
     @property
     def stderr(self) -> str:

@@ -129,7 +129,7 @@ def test_killed_server_leaves_no_engine(tmp_path: Path, vllm_python: str, demo_m
     """The engine of a server that was killed would hold its GPU memory for ever."""
     port = free_port()
     config = write_config(tmp_path, vllm_python, demo_model, {"demo": port})
-    with running(["run", str(config)]) as run:
+    with running(["run", str(config), "--set", "instance.control.restart=no"]) as run:
         run.wait_for("demo: healthy", START_S)
         started = run.stderr.split("started (pid ")[1]
         pid = int(started.split(")")[0])

@@ -15,7 +15,7 @@ HEADER = """\
 # {title}
 # Generated: do not edit. `make catalogue` makes it (tools/catalogue); the format is described in
 # launcher/server/catalogue/option.py. Taken from the argument parser of vLLM's own OpenAI API
-# server and from vllm/envs.py, of vLLM's Python sources in these wheels from PyPI:
+# server and from its reads of the environment, in vLLM's Python sources in these wheels from PyPI:
 {wheels}
 # The parsers ran with vLLM's CPU platform (the CUDA one gives the same defaults) and without any
 # VLLM_* variable set. A default without a JSON form (an object of vLLM's) is left empty: unknown.

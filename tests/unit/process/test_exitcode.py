@@ -52,6 +52,12 @@ def test_final_code(fleet: Fleet, code: int) -> None:
     assert final_code(fleet) == code
 
 
+@pytest.mark.parametrize("status", [OK, BY_TERM, Killed(signal=9)])
+def test_failure_code_of_unfit_server_tells_nothing_of_our_own_signals(status: ExitStatus) -> None:
+    late = Member(spec=server("a"), state=State.ENDED, status=status, failure="late", unfit=True)
+    assert failure_code(late) == 1
+
+
 @pytest.mark.parametrize(("status", "code"), [(None, 1), (OK, 1), (FAILED, 7), (BY_TERM, 143)])
 def test_failure_code_is_never_0(status: ExitStatus | None, code: int) -> None:
     assert failure_code(instance(status, "failed")) == code

@@ -210,7 +210,7 @@ def test_late_member_that_ignores_term_is_killed() -> None:
     history.happen(Begun(), A)
     history.happen(TimePassed(), at=10)
     assert history.happen(TimePassed(), at=13) == ["kill a"]
-    assert history.happen(ended("a", BY_KILL)) == ["finish 137"]
+    assert history.happen(ended("a", BY_KILL)) == ["finish 1"]
 
 
 # The ladder of a stop.
@@ -240,30 +240,42 @@ def test_stop_gives_up_a_process_that_hangs_in_the_kernel() -> None:
 
 
 def test_process_given_up_that_dies_later_stays_ended() -> None:
-    history = begun("a", "b")
-    history.happen(StopAsked())
-    history.happen(TimePassed(), at=2.9)
-    late = History(server("a"), server("b", probe=None))
-    late.happen(Begun(), A, B)
+    history = History(server("a"), server("b", probe=None))
+    history.happen(Begun(), A, B)
     for moment in (10, 13, 13 + KILL_WAIT_S):
-        late.happen(TimePassed(), at=moment)
-    assert late.happen(ended("a", BY_KILL)) == []
-    assert late.fleet.member("a").state is State.ENDED
-    assert late.fleet.member("a").status == BY_KILL
+        history.happen(TimePassed(), at=moment)
+    said = list(history.said)
+    assert history.happen(ended("a", BY_KILL)) == []
+    assert history.fleet.member("a").state is State.ENDED
+    assert history.said == said
 
 
 def test_second_stop_kills_everybody_now() -> None:
     history = begun("a", "b")
     history.happen(StopAsked())
-    assert history.happen(StopAsked()) == ["kill a", "kill b"]
-    assert history.happen(StopAsked()) == []
+    assert history.happen(StopAsked(), at=1) == ["kill a", "kill b"]
+    assert history.happen(StopAsked(), at=2) == []
     assert history.happen(ended("a", BY_KILL), ended("b", BY_KILL)) == ["finish 137"]
 
 
 def test_second_stop_spares_those_that_have_ended() -> None:
     history = begun("a", "b")
     history.happen(StopAsked(), ended("a"))
+    assert history.happen(StopAsked(), at=1) == ["kill b"]
+
+
+def test_second_stop_within_a_moment_is_the_first_once_more() -> None:
+    history = begun("a")
+    history.happen(StopAsked(), at=5)
+    assert history.happen(StopAsked(), at=5.2) == []
+    assert history.happen(StopAsked(), at=5.4) == ["kill a"]
+
+
+def test_stop_while_the_end_has_begun_by_itself_kills_now() -> None:
+    history = History(server("a", foreground=True), server("b"))
+    history.happen(Begun(), A, B, ended("a", FAILED))
     assert history.happen(StopAsked()) == ["kill b"]
+    assert history.happen(ended("b", BY_KILL)) == ["finish 7"]
 
 
 def test_death_during_grace_is_no_failure() -> None:
@@ -342,7 +354,7 @@ def test_leftovers_of_foreground_hold_up_the_end_but_not_the_stop() -> None:
 def test_second_stop_kills_leftovers_now() -> None:
     history = begun("a")
     history.happen(StopAsked(), ended("a", left=True))
-    assert history.happen(StopAsked()) == ["kill a"]
+    assert history.happen(StopAsked(), at=1) == ["kill a"]
 
 
 @pytest.mark.parametrize("name", ["a", "b"])

@@ -60,7 +60,7 @@ FILES = {
             "error: vllm.toml:2:1: unknown key 'zzz' in [instance.demo]\n"
             "   2 | zzz = 1\n"
             "     | ^^^\n"
-            "hint: known here: control, env, server"
+            "hint: known here: control, env, kvbm, server"
         ),
     ),
     "unknown table": (

@@ -1,0 +1,72 @@
+"""`[kvbm]` becomes the option `kv_transfer_config` of the instances that use it.
+
+Apart from `launch`, because only a configuration with such a table needs any of this.
+"""
+
+from __future__ import annotations
+
+from launcher.kvbm.load import gather_facts
+from launcher.kvbm.plan import OPTION, OwnTransfer, plan_transfer
+from launcher.record import replace
+from launcher.server.model import ServerOption
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from launcher.config.problems import Path, Problem
+    from launcher.server.model import Instance, LauncherConfig
+
+FLAGS = ("--kv-transfer-config", "--kv_transfer_config")
+
+
+def with_transfers(config: LauncherConfig, environ: Mapping[str, str]) -> LauncherConfig:
+    """Return the configuration with KVBM's option in every enabled instance that uses KVBM.
+
+    Raises:
+        ConfigError: one of KVBM's own files cannot be read or parsed.
+    """
+    problems = list(config.problems)
+    instances = tuple(
+        _with_transfer(instance, config, environ, problems)
+        if instance.control.enabled
+        else instance
+        for instance in config.instances
+    )
+    return replace(config, instances=instances, problems=tuple(dict.fromkeys(problems)))
+
+
+def _with_transfer(
+    instance: Instance,
+    config: LauncherConfig,
+    environ: Mapping[str, str],
+    problems: list[Problem],
+) -> Instance:
+    own_env = {each.name: each.value for each in (*config.master.env, *instance.env)}
+    facts = gather_facts({**environ, **own_env})
+    own, extra_args = _find_own(instance)
+    plan = plan_transfer(config.tree, instance.name, facts, own)
+    problems += plan.problems
+    if plan.value is None:
+        return instance
+    option = ServerOption(name=OPTION, value=plan.value, path=_table_path(instance, config))
+    others = (each for each in instance.options if each.name != OPTION)
+    return replace(instance, options=(*others, option), extra_args=extra_args)
+
+
+def _table_path(instance: Instance, config: LauncherConfig) -> Path:
+    return ("kvbm",) if "kvbm" in config.tree.data else (*instance.path(), "kvbm")
+
+
+def _find_own(instance: Instance) -> tuple[OwnTransfer | None, tuple[str, ...]]:
+    """Find what the instance sets itself; return that and the other extra arguments."""
+    args = instance.extra_args
+    for position, word in enumerate(args):
+        name, equals, value = word.partition("=")
+        if name in FLAGS:
+            behind = position + (1 if equals else 2)
+            text = value if equals else "".join(args[position + 1 : behind])
+            own = OwnTransfer(path=instance.extra_args_path, value=text)
+            return own, (*args[:position], *args[behind:])
+    option = instance.option(OPTION)
+    return OwnTransfer(path=option.path, value=option.value) if option else None, args

@@ -1,0 +1,1 @@
+"""KVBM (KV block manager) configuration: typed, layered, validated, and handed to vLLM."""

@@ -1,0 +1,454 @@
+"""Every table and key that KVBM reads, as data.
+
+From these rows come reading, the sample files, the tables in docs/kvbm.md, and the checks that
+they agree. The `doc` of a key is the manual's row for it.
+"""
+
+from __future__ import annotations
+
+from launcher.config.reader import Key, boolean
+from launcher.kvbm.checks import (
+    backends,
+    gigabytes,
+    ip_address,
+    optional,
+    text,
+    texts,
+    unsigned,
+    word,
+    words,
+)
+from launcher.kvbm.model import (
+    DEFAULT_BUCKET,
+    DEFAULT_MIN_LFU_COUNT,
+    DEFAULT_REGION,
+    ONBOARD_MODES,
+    PARALLELISM,
+    POLICIES,
+)
+from launcher.record import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DISCOVERY_KINDS = ("etcd", "p2p", "filesystem")
+CLIENT_KINDS = ("s3", "nixl")
+# The tables that hold one of several things, told apart by their key `type`.
+UNIONS: Mapping[tuple[str, ...], tuple[str, ...]] = {
+    ("nova", "discovery"): DISCOVERY_KINDS,
+    ("object", "client"): CLIENT_KINDS,
+}
+POLICY_DOCS: Mapping[str, str] = {
+    "pass_all": "No filtering: every block passes.",
+    "presence": "Skip blocks that the destination tier holds already.",
+    "presence_lfu": "As presence, and the block has been used often enough.",
+}
+WORDS_EXPECTED = ", ".join(POLICIES)
+
+TOKIO_KEYS = (
+    Key(
+        name="worker_threads",
+        check=optional(unsigned(64, least=1)),
+        expected="integer, 1 to the number of CPUs",
+        default=1,
+        doc="Number of async worker threads. JSON's null means one per CPU.",
+    ),
+    Key(
+        name="max_blocking_threads",
+        check=optional(unsigned(64, least=1)),
+        expected="integer of at least 1",
+        default_words="512",
+        doc="Largest size of the pool for blocking work.",
+    ),
+)
+RAYON_KEYS = (
+    Key(
+        name="num_threads",
+        check=optional(unsigned(64, least=1)),
+        expected="integer of at least 1",
+        default_words="number of CPUs",
+        doc="Number of threads for CPU-bound work (tensor operations, compression).",
+    ),
+)
+BACKEND_KEYS = (
+    Key(
+        name="tcp_port",
+        check=unsigned(16),
+        expected="integer, 0 to 65535",
+        default=0,
+        doc="TCP port; 0 lets the system choose.",
+    ),
+    Key(
+        name="tcp_addr",
+        check=optional(ip_address),
+        expected="IP address",
+        default_words="not set",
+        doc="Address to bind; 0.0.0.0 where neither this nor `tcp_interface` is set. Not together "
+        "with `tcp_interface`.",
+    ),
+    Key(
+        name="tcp_interface",
+        check=optional(text),
+        expected="string",
+        default_words="not set",
+        doc="Network interface whose first address is bound. Not together with `tcp_addr`.",
+    ),
+)
+CLUSTER_KEY = Key(
+    name="cluster_id",
+    check=text,
+    expected="string",
+    default_words="required",
+    doc="Name that the peers of one cluster share.",
+)
+ETCD_KEYS = (
+    CLUSTER_KEY,
+    Key(
+        name="endpoints",
+        check=texts,
+        expected="list of strings",
+        default=("http://localhost:2379",),
+        doc="URLs of the etcd servers.",
+    ),
+    Key(
+        name="ttl_secs",
+        check=unsigned(64, least=10, most=600),
+        expected="integer, 10 to 600",
+        default=60,
+        doc="Seconds until a peer that stopped renewing its lease is forgotten.",
+    ),
+    Key(
+        name="operation_timeout_secs",
+        check=unsigned(64),
+        expected="integer of at least 0",
+        default=30,
+        doc="Seconds that one etcd operation may take.",
+    ),
+    Key(
+        name="max_retries",
+        check=unsigned(32, least=0, most=10),
+        expected="integer, 0 to 10",
+        default=3,
+        doc="How often a failed etcd operation is tried again.",
+    ),
+)
+P2P_KEYS = (
+    CLUSTER_KEY,
+    Key(
+        name="bootstrap_peers",
+        check=texts,
+        expected="list of strings",
+        default=(),
+        doc="Peers to ask first, as host:port.",
+    ),
+    Key(
+        name="listen_port",
+        check=unsigned(16),
+        expected="integer, 0 to 65535",
+        default=0,
+        doc="Port for discovery traffic; 0 lets the system choose.",
+    ),
+    Key(
+        name="replication_factor",
+        check=unsigned(64),
+        expected="integer of at least 0",
+        default=3,
+        doc="On how many peers a record is kept.",
+    ),
+    Key(
+        name="enable_mdns",
+        check=boolean,
+        expected="boolean",
+        default=False,
+        doc="Find peers of the local network by multicast DNS.",
+    ),
+    Key(
+        name="record_ttl_secs",
+        check=unsigned(64),
+        expected="integer of at least 0",
+        default=600,
+        doc="Seconds until a record expires.",
+    ),
+)
+FILESYSTEM_KEYS = (
+    Key(
+        name="path",
+        check=text,
+        expected="path",
+        default_words="required",
+        doc="Shared path that all peers see. It is passed on as written.",
+    ),
+)
+CACHE_KEYS = (
+    Key(
+        name="parallelism",
+        check=word(*PARALLELISM),
+        expected=", ".join(PARALLELISM),
+        default="tensor_parallel",
+        doc="Whether each worker holds its own part of a block or all hold the same.",
+    ),
+)
+SIZE_KEYS = (
+    Key(
+        name="cache_size_gb",
+        check=optional(gigabytes),
+        expected="number of 10^9 bytes",
+        default_words="not set",
+        doc="Size of the tier. Any value, even 0, turns the tier on.",
+    ),
+    Key(
+        name="num_blocks",
+        check=optional(unsigned(64)),
+        expected="integer of at least 0",
+        default_words="not set",
+        doc="Size of the tier in blocks. Takes priority over `cache_size_gb`.",
+    ),
+)
+DISK_KEYS = (
+    *SIZE_KEYS,
+    Key(
+        name="use_gds",
+        check=boolean,
+        expected="boolean",
+        default=False,
+        doc="Use GPUDirect Storage.",
+    ),
+    Key(
+        name="storage_path",
+        check=optional(text),
+        expected="path",
+        default_words="not set",
+        doc="Directory for the cache files.",
+    ),
+)
+
+
+def _policies(default: str) -> tuple[Key, ...]:
+    return (
+        Key(
+            name="policies",
+            check=words(*POLICIES),
+            expected=f"list of {WORDS_EXPECTED}",
+            default=(default,),
+            doc="Policies in the order in which they are asked; a block moves when all agree. An "
+            "empty list means the default.",
+        ),
+    )
+
+
+G1_TO_G2_KEYS = _policies("presence")
+G2_TO_G3_KEYS = _policies("presence_lfu")
+LFU_KEYS = (
+    Key(
+        name="min_lfu_count",
+        check=unsigned(32, least=1),
+        expected="integer of at least 1",
+        default=DEFAULT_MIN_LFU_COUNT,
+        doc="How often a block has to have been used before `presence_lfu` lets it move.",
+    ),
+)
+ONBOARD_KEYS = (
+    Key(
+        name="mode",
+        check=word(*ONBOARD_MODES),
+        expected=", ".join(ONBOARD_MODES),
+        default="inter",
+        doc="How blocks are brought back to the GPU: between passes or inside one.",
+    ),
+)
+STORE_KEYS = (
+    Key(
+        name="endpoint_url",
+        check=optional(text),
+        expected="URL",
+        default_words="AWS S3",
+        doc="Address of the store. Credentials come from the AWS variables and files, not from "
+        "here.",
+    ),
+    Key(
+        name="bucket",
+        check=text,
+        expected="string",
+        default=DEFAULT_BUCKET,
+        doc="Name of the bucket.",
+    ),
+    Key(
+        name="region",
+        check=text,
+        expected="string",
+        default=DEFAULT_REGION,
+        doc="AWS region.",
+    ),
+    Key(
+        name="force_path_style",
+        check=boolean,
+        expected="boolean",
+        default=False,
+        doc="Put the bucket into the path instead of the host name, as MinIO needs.",
+    ),
+    Key(
+        name="max_concurrent_requests",
+        check=unsigned(64),
+        expected="integer of at least 0",
+        default=16,
+        doc="How many requests may be under way at a time.",
+    ),
+)
+NIXL_CLIENT_KEYS = (
+    Key(
+        name="backend",
+        check=word("s3"),
+        expected="s3",
+        default_words="required",
+        doc="Which store NIXL talks to.",
+    ),
+    *STORE_KEYS,
+)
+NIXL_KEYS = (
+    Key(
+        name="backends",
+        check=backends,
+        expected="table of tables of strings",
+        default_words="UCX and POSIX, without parameters",
+        doc="Transfer backends by name, each with its parameters. Naming one replaces the default.",
+    ),
+)
+
+
+@record
+class Table:
+    """One table of the configuration. `kind` is the `type` for which a union's keys hold."""
+
+    path: tuple[str, ...]
+    title: str
+    doc: str
+    keys: tuple[Key, ...]
+    kind: str = ""
+
+    def header(self) -> str:
+        """Return the table's name as docs write it: nested, for a union's member too."""
+        return ".".join((*self.path, self.kind) if self.kind else self.path)
+
+
+TABLES = (
+    Table(
+        path=("tokio",),
+        title="Tokio runtime",
+        doc="Async runtime of the transport and of background tasks.",
+        keys=TOKIO_KEYS,
+    ),
+    Table(
+        path=("rayon",),
+        title="Rayon thread pool",
+        doc="CPU-bound parallel work.",
+        keys=RAYON_KEYS,
+    ),
+    Table(
+        path=("nova", "backend"),
+        title="Nova transport",
+        doc="Where the RPC transport listens.",
+        keys=BACKEND_KEYS,
+    ),
+    Table(
+        path=("nova", "discovery"),
+        title="Discovery through etcd",
+        doc="How the nodes of a cluster find each other; one of etcd, p2p, filesystem, or none.",
+        keys=ETCD_KEYS,
+        kind="etcd",
+    ),
+    Table(
+        path=("nova", "discovery"),
+        title="Discovery between peers",
+        doc="Discovery without a server.",
+        keys=P2P_KEYS,
+        kind="p2p",
+    ),
+    Table(
+        path=("nova", "discovery"),
+        title="Discovery through a shared path",
+        doc="Discovery by files that all nodes see.",
+        keys=FILESYSTEM_KEYS,
+        kind="filesystem",
+    ),
+    Table(
+        path=("cache",),
+        title="Cache",
+        doc="What holds for all tiers.",
+        keys=CACHE_KEYS,
+    ),
+    Table(
+        path=("cache", "host"),
+        title="Host cache (G2)",
+        doc="Host memory for blocks that leave the GPU.",
+        keys=SIZE_KEYS,
+    ),
+    Table(
+        path=("cache", "disk"),
+        title="Disk cache (G3)",
+        doc="Local storage for blocks that leave host memory.",
+        keys=DISK_KEYS,
+    ),
+    Table(
+        path=("offload", "g1_to_g2"),
+        title="Offload from GPU to host",
+        doc="Which blocks move from G1 to G2.",
+        keys=G1_TO_G2_KEYS,
+    ),
+    Table(
+        path=("offload", "g1_to_g2", "presence_lfu"),
+        title="Parameter of presence_lfu, GPU to host",
+        doc="Used where the policies name presence_lfu.",
+        keys=LFU_KEYS,
+    ),
+    Table(
+        path=("offload", "g2_to_g3"),
+        title="Offload from host to disk",
+        doc="Which blocks move from G2 to G3.",
+        keys=G2_TO_G3_KEYS,
+    ),
+    Table(
+        path=("offload", "g2_to_g3", "presence_lfu"),
+        title="Parameter of presence_lfu, host to disk",
+        doc="Used where the policies name presence_lfu.",
+        keys=LFU_KEYS,
+    ),
+    Table(
+        path=("onboard",),
+        title="Onboarding",
+        doc="The way back to the GPU.",
+        keys=ONBOARD_KEYS,
+    ),
+    Table(
+        path=("object", "client"),
+        title="Object store (G4), S3",
+        doc="A store that several instances share.",
+        keys=STORE_KEYS,
+        kind="s3",
+    ),
+    Table(
+        path=("object", "client"),
+        title="Object store (G4), through NIXL",
+        doc="The same store, reached through NIXL.",
+        keys=NIXL_CLIENT_KEYS,
+        kind="nixl",
+    ),
+    Table(
+        path=("nixl",),
+        title="NIXL backends",
+        doc="How data is moved.",
+        keys=NIXL_KEYS,
+    ),
+)
+
+
+def table(path: tuple[str, ...], kind: str = "") -> Table:
+    """Return the row of a table.
+
+    Raises:
+        KeyError: there is none.
+    """
+    for row in TABLES:
+        if row.path == path and row.kind == kind:
+            return row
+    raise KeyError(path, kind)

@@ -1,0 +1,95 @@
+"""Short ways to say what KVBM is told: no files, no environment, no CPU count of this machine."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from launcher.config.document import parse_toml
+from launcher.config.problems import Origin, errors_of
+from launcher.errors import ConfigError
+from launcher.kvbm.load import read_overrides
+from launcher.kvbm.resolve import KvbmFacts, Layers, collect_layers, resolve, resolve_role
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from launcher.config.problems import Problem
+    from launcher.kvbm.model import KvbmConfig
+
+CPUS = 64
+
+
+def facts(*toml: str, env: Mapping[str, str] | None = None, cpus: int = CPUS) -> KvbmFacts:
+    """Return the facts of a machine with files of these texts, lowest first."""
+    files = tuple(
+        parse_toml(text, Origin(kind="file", name=f"kvbm{number}.toml"))
+        for number, text in enumerate(toml)
+    )
+    return KvbmFacts(cpu_count=cpus, environ=env or {}, files=files)
+
+
+def layers(
+    data: object = None,
+    *toml: str,
+    env: Mapping[str, str] | None = None,
+    strict: bool = False,
+) -> Layers:
+    """Return all layers; `data` is the JSON object, as text or as data."""
+    overrides = () if data is None else (read_overrides(_text(data)),)
+    return collect_layers(facts(*toml, env=env), overrides, strict=strict)
+
+
+def _text(data: object) -> str:
+    return data if isinstance(data, str) else json.dumps(data)
+
+
+def told(
+    data: object = None,
+    *toml: str,
+    role: str | None = None,
+    env: Mapping[str, str] | None = None,
+    cpus: int = CPUS,
+) -> KvbmConfig:
+    """Return what a role is told.
+
+    Raises:
+        ConfigError: there are errors.
+    """
+    found = layers(data, *toml, env=env)
+    result = resolve_role(found, role, cpus)
+    problems = (*found.problems, *result.problems)
+    if errors_of(problems):
+        raise ConfigError(problems)
+    return result.config
+
+
+def problems(
+    data: object = None,
+    *toml: str,
+    env: Mapping[str, str] | None = None,
+    cpus: int = CPUS,
+    strict: bool = False,
+) -> tuple[Problem, ...]:
+    """Return the problems of both roles."""
+    found = layers(data, *toml, env=env, strict=strict)
+    return resolve(found, cpus, strict=strict).problems
+
+
+def error(
+    data: object = None,
+    *toml: str,
+    env: Mapping[str, str] | None = None,
+    cpus: int = CPUS,
+    strict: bool = False,
+) -> Problem:
+    """Return the only error of both roles."""
+    (problem,) = errors_of(problems(data, *toml, env=env, cpus=cpus, strict=strict))
+    return problem
+
+
+def warnings(data: object = None, *toml: str, env: Mapping[str, str] | None = None) -> list[str]:
+    """Return the messages of all warnings of both roles."""
+    found = problems(data, *toml, env=env)
+    assert errors_of(found) == ()
+    return [problem.message for problem in found]
