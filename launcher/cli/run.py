@@ -116,9 +116,7 @@ def _supervise(
     ).run()
 
 
-def _endpoints(
-    plan: LaunchPlan, arguments: RunArguments, environ: Mapping[str, str]
-) -> Endpoints:
+def _endpoints(plan: LaunchPlan, arguments: RunArguments, environ: Mapping[str, str]) -> Endpoints:
     master = plan.config.master
     return Endpoints(
         config=os.path.abspath(find_config(arguments.config, environ) or ""),

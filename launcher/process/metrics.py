@@ -33,9 +33,7 @@ def render_metrics(fleet: Fleet, about: About, now: float) -> str:
     starts = [(_label(each), start_duration(each) or 0.0) for each in members if each.ready_at]
     families = (
         _family("info", "gauge", "The launcher.", [({"version": about.version}, 1.0)]),
-        _family(
-            "uptime_seconds", "gauge", "Age of the launcher.", [({}, now - about.started_at)]
-        ),
+        _family("uptime_seconds", "gauge", "Age of the launcher.", [({}, now - about.started_at)]),
         _family(
             "resident_memory_bytes",
             "gauge",

@@ -21,10 +21,15 @@ if TYPE_CHECKING:
     from launcher.process.events import Command
     from launcher.process.fleet import Fleet, Member
     from launcher.process.http import Request
+    from launcher.process.spec import LogSpec
     from launcher.process.status import About, Notes
 
 OPEN = ("/healthz", "/readyz", "/metrics", "/targets")
-COMMANDS = {"start": StartOne, "stop": StopOne, "restart": RestartOne}
+COMMANDS: dict[str, type[StartOne | StopOne | RestartOne]] = {
+    "start": StartOne,
+    "stop": StopOne,
+    "restart": RestartOne,
+}
 LINES = 100  # of a log, unless the request says otherwise
 MOST_LINES = 100_000
 
@@ -56,7 +61,7 @@ class ReloadAsked:
 class LogAsked:
     """The last lines of a log, and perhaps what comes after them."""
 
-    name: str
+    log: LogSpec
     lines: int
     follow: bool
 
@@ -139,7 +144,7 @@ def _command(verb: str, name: str, scene: Scene) -> Reply:
     return Deed(event=event, response=answer(200, name=name, message=message))
 
 
-def _foresee(verb: str, member: Member) -> str:
+def _foresee(verb: str, member: Member) -> str:  # noqa: PLR0911  (one per outcome)
     """Say what a command will do to a member in its state."""
     name, state = f"'{member.spec.name}'", state_of(member)
     if verb == "stop":
@@ -171,7 +176,7 @@ def _log(name: str, request: Request, scene: Scene) -> Reply:
     if not (lines.isascii() and lines.isdigit() and len(lines) < 10):  # noqa: PLR2004
         return refuse(400, f"'lines' is no number: '{_shorten(lines)}'")
     follow = request.option("follow") not in {None, "0", "false"}
-    return LogAsked(name=name, lines=min(int(lines), MOST_LINES), follow=follow)
+    return LogAsked(log=member.spec.log, lines=min(int(lines), MOST_LINES), follow=follow)
 
 
 def _find(fleet: Fleet, name: str) -> Member | None:

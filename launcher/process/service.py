@@ -12,7 +12,6 @@ import time
 from launcher import __version__
 from launcher.errors import StartError
 from launcher.process.control import Control, LogReply, listen_tcp
-from launcher.process.http import Response
 from launcher.process.notify import Notifier
 from launcher.process.rendezvous import meet
 from launcher.record import record
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from launcher.process.events import Event
     from launcher.process.fleet import Fleet
-    from launcher.process.http import Request
+    from launcher.process.http import Request, Response
     from launcher.process.rendezvous import Meeting
     from launcher.process.spec import Endpoints
     from launcher.process.status import About, Notes
@@ -120,30 +119,33 @@ class Service:
         from launcher.process import routes  # noqa: PLC0415
 
         supervised = self._supervised
-        fleet = supervised.fleet()
         scene = routes.Scene(
-            fleet=fleet, about=self._about(), now=time.monotonic(), notes=supervised.notes()
+            fleet=supervised.fleet(),
+            about=self._about(),
+            now=time.monotonic(),
+            notes=supervised.notes(),
         )
         reply = routes.route(request, scene, trusted=trusted)
-        if isinstance(reply, Response):
-            return reply
         if isinstance(reply, routes.Deed):
             supervised.say(f"asked to {request.path[1:].replace('/', ' ')}")
             supervised.happened(reply.event)
             return reply.response
+        if isinstance(reply, routes.ReloadAsked):
+            return self._reload()
         if isinstance(reply, routes.LogAsked):
-            log = fleet.member(reply.name).spec.log
-            if log is None:
-                return routes.refuse(404, f"'{reply.name}' has no log")
-            return LogReply(log, reply.lines, follow=reply.follow)
-        if supervised.reload is None:
-            return routes.refuse(409, "this launcher cannot read its configuration again")
-        taken, changes, text = supervised.reload()
+            return LogReply(reply.log, reply.lines, follow=reply.follow)
+        return reply
+
+    def _reload(self) -> Response:
+        from launcher.process.routes import answer, refuse  # noqa: PLC0415  (as above)
+
+        if self._supervised.reload is None:
+            return refuse(409, "this launcher cannot read its configuration again")
+        taken, changes, text = self._supervised.reload()
         if taken:
-            return routes.answer(200, problems=text, **changes)
-        return routes.refuse(
-            422, "the configuration cannot be used: everything stays as it is", problems=text
-        )
+            return answer(200, problems=text, **changes)
+        message = "the configuration cannot be used: everything stays as it is"
+        return refuse(422, message, problems=text)
 
     def _about(self) -> About:
         from launcher.process.status import About  # noqa: PLC0415

@@ -39,13 +39,13 @@ from launcher.process.signals import STOPPING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import TypeAlias
 
     from launcher.process.events import Action, Event
     from launcher.process.health import HealthWatch
-    from launcher.process.signals import SignalPipe
     from launcher.process.service import Service
+    from launcher.process.signals import SignalPipe
     from launcher.process.spec import Endpoints, ExitStatus, ProcessSpec
 
     Reload: TypeAlias = Callable[[], tuple[tuple[ProcessSpec, ...] | None, str]]
@@ -60,7 +60,7 @@ STRAGGLER_S = 2.0  # how long killed strangers may take to be reaped at the end
 class Supervisor:
     """Runs a fleet of processes to its end."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (all but the first three by name)
         self,
         specs: tuple[ProcessSpec, ...],
         environ: Mapping[str, str],
@@ -74,8 +74,9 @@ class Supervisor:
         """Open every log, before anything is started.
 
         `reload` reads the configuration again: it returns the processes that it asks for (None
-        where it cannot be used) and what there is to say about it. Without it, or
-        without `hangup_reloads`, SIGHUP stops everything, as SIGTERM does. `endpoints`: where commands are taken, and questions answered.
+        where it cannot be used) and what there is to say about it. Without it, or without
+        `hangup_reloads`, SIGHUP stops everything, as SIGTERM does. `endpoints` say where commands
+        are taken and questions answered; None: nowhere.
 
         A stop that `signals` has caught already is heeded: nothing is started then.
 
@@ -223,21 +224,9 @@ class Supervisor:
 
     def _wait(self) -> None:
         """Sleep until something happens, and handle it."""
-        poll = select.poll()
-        poll.register(self._signals.descriptor, select.POLLIN)
         open_relays = [name for name, relay in self._relays.items() if not relay.finished]
         names = {self._relays[name].descriptor: name for name in open_relays}
-        for descriptor in names:
-            poll.register(descriptor, select.POLLIN)
-        for watch in self._watches.values():
-            if watch.descriptor is not None:
-                poll.register(watch.descriptor, watch.events)
-        for console in (self._out, self._err):
-            if console.is_behind:
-                poll.register(console.descriptor, select.POLLOUT)
-        if self._service is not None:
-            self._service.watch(poll)
-        ready = dict(poll.poll(self._patience()))
+        ready = dict(self._watched(names).poll(self._patience()))
         for descriptor in ready.keys() & names.keys():
             self._read(names[descriptor])
         for console in (self._out, self._err):
@@ -251,6 +240,21 @@ class Supervisor:
         if deadline is not None and deadline <= time.monotonic():
             self._note_gone()
             self._happened(TimePassed())
+
+    def _watched(self, outputs: Iterable[int]) -> select.poll:
+        """Return what to wait for, the outputs of processes among it."""
+        poll = select.poll()
+        for descriptor in (self._signals.descriptor, *outputs):
+            poll.register(descriptor, select.POLLIN)
+        for watch in self._watches.values():
+            if watch.descriptor is not None:
+                poll.register(watch.descriptor, watch.events)
+        for console in (self._out, self._err):
+            if console.is_behind:
+                poll.register(console.descriptor, select.POLLOUT)
+        if self._service is not None:
+            self._service.watch(poll)
+        return poll
 
     def _patience(self) -> int | None:
         """Return the milliseconds until the nearest deadline, rounded up; None without one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from launcher.config.problems import type_name
 from launcher.config.reader import Refusal, path_name
-from launcher.server.address import MAX_PORT, Address, server_address
+from launcher.server.address import EVERY_INTERFACE, MAX_PORT, Address, server_address
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,12 +60,17 @@ def check_endpoints(
         theirs = server_address(instance)
         if master.listen is not None:
             mine = Address(host=master.listen[0], port=master.listen[1])
-            if mine.clashes(theirs):
+            if not theirs.socket_path and mine.port == theirs.port and _meet(mine, theirs):
                 message = f"'{instance.name}' listens on {theirs.shown()} too"
                 problems.add(("master", "listen"), message, "give the launcher another port")
         if master.control_socket and master.control_socket == theirs.socket_path:
             message = f"'{instance.name}' has this socket as its uds"
             problems.add(("master", "control_socket"), message, "give the launcher another path")
+
+
+def _meet(one: Address, other: Address) -> bool:
+    interfaces = {one.interface(), other.interface()}
+    return len(interfaces) == 1 or EVERY_INTERFACE in interfaces
 
 
 def _is_address(host: str) -> bool:

@@ -7,7 +7,7 @@ from launcher.config.reader import Problems, Refusal
 from launcher.config.secrets import is_secret_name
 from launcher.process.spec import LogSpec, ProcessSpec, RestartPolicy, Variable
 from launcher.record import record
-from launcher.server.address import EVERYWHERE, health_probe, server_address
+from launcher.server.address import EVERY_INTERFACE, health_probe, server_address
 from launcher.server.checks import CHECKS, check_variable
 from launcher.server.endpoints import check_endpoints
 from launcher.server.facts import enabled_instances, is_vllm_module, log_path
@@ -180,7 +180,7 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
         probe=health_probe(address),
         after=after,
         gpus=_gpu_words(control.gpu_ids),
-        everywhere=not address.socket_path and (address.host or "") in EVERYWHERE,
+        everywhere=not address.socket_path and address.interface() == EVERY_INTERFACE,
         locks=_locks(instance, facts),
         restart=_restart_policy(control),
         liveness_interval_s=control.health_interval_s,
