@@ -324,6 +324,8 @@ class Supervisor:
         relay = self._relays.get(name)
         if relay is not None:
             relay.drain()  # its last words, before its end is told
+        if self._fleet.member(name).spec.main:
+            child.take_terminal(pid)
         self._happened(Ended(name=name, status=status, left=child.has_group(pid)))
 
     def _forward(self, number: signal.Signals) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from launcher.cli.kvbm import main
+from tests.support.launching import free_port
 from tests.support.real_parser import RealParser
-from tests.support.running import free_port, running
+from tests.support.running import running
 
 START_S = 240  # about 25 s on two idle cores
 PROGRAMS = Path(__file__).parents[1] / "programs"

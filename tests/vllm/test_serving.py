@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.running import free_port, is_listening, running, wait_until
+from tests.support.launching import free_port, is_listening
+from tests.support.running import running
+from tests.support.wait import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,5 +138,5 @@ def test_killed_server_leaves_no_engine(tmp_path: Path, vllm_python: str, demo_m
         assert len(run.descendants()) > 1
         os.kill(pid, signal.SIGKILL)
         assert run.wait(60) == 137
-        wait_until(lambda: run.descendants() == [], 10)
+        wait_until(lambda: run.descendants() == [], "the end of all its processes")
     assert "demo: ended without being asked (killed by SIGKILL)" in run.stderr
