@@ -32,8 +32,8 @@ MEGABYTE = 1_000_000
 # Set for every instance unless the user did. Output must reach the log when it is written, and
 # ids must mean the same GPU to every program (CUDA's own default order is by speed).
 STANDARD_ENV = (("PYTHONUNBUFFERED", "1"), ("CUDA_DEVICE_ORDER", "PCI_BUS_ID"))
-# Ours alone: the overrides may hold another instance's secrets, and systemd hears from us.
-UNSET = ("AUTO_INFER_VLLM_CONFIG", "AUTO_INFER_VLLM_OVERRIDES", "NOTIFY_SOCKET")
+# Ours alone: the overrides may hold the secrets of another instance.
+UNSET = ("AUTO_INFER_VLLM_CONFIG", "AUTO_INFER_VLLM_OVERRIDES")
 EVERY_GPU = "all"
 API_KEY = "VLLM_API_KEY"
 
