@@ -24,13 +24,16 @@ if TYPE_CHECKING:
 RESTORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTTOU)
 
 OURS = ("NOTIFY_SOCKET",)  # systemd hears from us alone
+# Tells the processes of an instance wherever they go (`leftovers`).
+MARKER = "VLLMD_INSTANCE"
 
 
 def child_environment(spec: ProcessSpec, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the whole environment of a process."""
     dropped = (*spec.unset, *OURS)
     kept = {name: value for name, value in environ.items() if name not in dropped}
-    return {**kept, **{variable.name: variable.value for variable in spec.env}}
+    own = {variable.name: variable.value for variable in spec.env}
+    return {**kept, **own, MARKER: spec.name}
 
 
 def start(spec: ProcessSpec, environ: Mapping[str, str], output: int | None) -> int:

@@ -51,7 +51,11 @@ class HealthWatch:
     def tend(self, now: float) -> None:
         """Send a request, read its answer, or give it up; then plan the next."""
         if self._exchange is None:
-            self._exchange = Exchange(self._probe, render_get(self._probe, self._probe.path))
+            try:
+                self._exchange = Exchange(self._probe, render_get(self._probe, self._probe.path))
+            except OSError:  # we have no descriptor left: that says nothing about the server
+                self.due = now + RECHECK_S
+                return
             self.due = now + (LIVENESS_ANSWER_S if self.healthy else ANSWER_S)
             self._exchange.tend()  # on this machine, the connection is there already
         elif now >= self.due:

@@ -192,6 +192,11 @@ def _overdue(member: Member, now: float) -> tuple[Member, list[Action]]:
 def _advance(fleet: Fleet, now: float) -> Step:
     """Start whoever may start now, and finish when everybody has ended."""
     actions: list[Action] = []
+    blocker = find_blocker(fleet)
+    if blocker is not None:  # first: nobody is to be started only to be stopped
+        text = "will not be started: an instance failed before all were healthy"
+        fleet, more = stop_all(fleet, failure_code(blocker), now)
+        actions += [Say(name=_main_name(fleet), text=text), *more]
     states = {member.spec.name: member for member in fleet.members}
     for member in fleet.members:
         if (
@@ -201,11 +206,6 @@ def _advance(fleet: Fleet, now: float) -> Step:
         ):
             fleet = fleet.with_member(replace(member, state=State.STARTING))
             actions.append(Start(spec=member.spec))
-    blocker = find_blocker(fleet)
-    if blocker is not None:
-        text = "will not be started: an instance failed before all were healthy"
-        fleet, more = stop_all(fleet, failure_code(blocker), now)
-        actions += [Say(name=_main_name(fleet), text=text), *more]
     if is_over(fleet):
         actions.append(Finish(code=final_code(fleet)))
     return fleet, actions

@@ -8,8 +8,9 @@ from launcher.config.secrets import is_secret_name
 from launcher.process.spec import LogSpec, ProcessSpec, RestartPolicy, Variable
 from launcher.record import record
 from launcher.server.address import EVERY_INTERFACE, health_probe, server_address
-from launcher.server.checks import CHECKS, check_variable
+from launcher.server.checks import CHECKS
 from launcher.server.endpoints import check_endpoints
+from launcher.server.environment_checks import check_variable
 from launcher.server.facts import enabled_instances, is_vllm_module, log_path
 from launcher.server.gpus import GpuIds, NoGpus, visible_devices
 from launcher.server.interpreter import plan_command
@@ -80,8 +81,7 @@ def plan_launch(config: LauncherConfig, facts: Facts) -> LaunchPlan:
     enabled = enabled_instances(config)
     prefix = plan_command(config.master, facts, problems) if enabled else ()
     for setting in config.master.env if enabled else ():
-        if setting.name.startswith("VLLM_"):
-            check_variable(setting, facts, problems)
+        check_variable(setting, facts, problems)
     for check in CHECKS:
         check(enabled, facts, problems)
     check_endpoints(config.master, enabled, problems)

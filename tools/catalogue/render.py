@@ -18,7 +18,8 @@ HEADER = """\
 # server and from its reads of the environment, in vLLM's Python sources in these wheels from PyPI:
 {wheels}
 # The parsers ran with vLLM's CPU platform and without any VLLM_* variable set. With a CUDA platform
-# the defaults were the same in 0.24.0, 0.32.0 and 0.33.0; others were not compared. A default without a JSON form (an object of vLLM's) is left empty: unknown.
+# the defaults were the same in 0.24.0, 0.32.0 and 0.33.0; others were not compared.
+# A default without a JSON form (an object of vLLM's) is left empty: unknown.
 # Texts and names are vLLM's (Apache-2.0, https://github.com/vllm-project/vllm).
 """
 WORDS = ("append", "optional", "secret", "deprecated", "suggested", "folded")

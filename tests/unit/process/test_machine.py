@@ -122,6 +122,13 @@ def test_main_program_told_to_wait_never_starts_after_a_failure() -> None:
     assert history.happen(ended("a")) == ["finish 7"]
 
 
+def test_failure_that_keeps_the_main_program_out_starts_nobody_else() -> None:
+    servers = server("a"), server("b", after=("a",))
+    history = History(*servers, main_program(), wait_ready=True)
+    history.happen(Begun(), A)
+    assert history.happen(ended("a", FAILED)) == ["finish 7"]
+
+
 def test_end_of_main_program_ends_all_with_its_code() -> None:
     history = History(server("a"), main_program())
     history.happen(Begun(), A, MAIN)

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from launcher.server.catalogue.data import load_catalogue, load_environment
+from launcher.server.catalogue.texts import environment_names
 from tests.support.facts import MODEL, messages_of, plan_text, said
 
 
@@ -102,6 +104,17 @@ def test_model_that_is_not_named_is_warned_of() -> None:
 @pytest.mark.parametrize("server", ['extra_args = ["--model", "m"]', 'config = "/c.yaml"'])
 def test_model_that_is_named_elsewhere_is_fine(server: str) -> None:
     assert messages_of(plan_text(f"[instance.a.server]\n{server}\n")) == []
+
+
+@pytest.mark.parametrize("toml", ["[instance]\na = 3\n", "[instance.a]\nserver = 3\n"])
+def test_model_of_what_is_no_table_is_not_missed(toml: str) -> None:
+    assert len(messages_of(plan_text(toml))) == 1
+
+
+def test_model_that_is_empty_is_refused() -> None:
+    message = "'model': expected a path or a name, got an empty one"
+    plan = plan_text('[instance.a.server]\nmodel = ""\n')
+    assert messages_of(plan) == [("error", message, 'write it like model = "/path/to/model"')]
 
 
 def test_model_of_a_server_that_is_not_vllms_may_be_unset() -> None:
@@ -204,7 +217,31 @@ def test_gpu_memory_on_different_gpus_does_not_add_up() -> None:
     assert two('gpu_ids = "0"', 'gpu_ids = "1"') == []
 
 
+SHARES = {
+    "90": ("got 90", "write 0.9"),
+    "1.5": ("got 1.5", "write 0.9"),
+    "0": ("got 0", "write 0.9"),
+    "-0.5": ("got -0.5", "write 0.9"),
+    "45": ("got 45", "write 0.45"),
+}
+
+
+@pytest.mark.parametrize("value", SHARES)
+def test_gpu_memory_that_is_no_share_is_refused(value: str) -> None:
+    found, hint = SHARES[value]
+    message = f"'gpu_memory_utilization': expected a share above 0, up to 1, {found}"
+    problems = check("", f"gpu_memory_utilization = {value}")
+    assert problems == [("error", message, hint)]
+
+
 # Extra arguments
+
+
+def test_extra_args_flag_and_value_in_one_word_are_refused() -> None:
+    message = "'extra_args': '--port' and its value are one word"
+    problems = check("", 'extra_args = ["--port 8001"]')
+    assert problems == [("error", message, 'write them apart: "--key", "value"')]
+    assert check("", 'extra_args = ["--served-model-name=a b", "--", "--x y"]') == []
 
 
 def test_extra_args_over_a_setting_are_warned_of() -> None:
@@ -248,6 +285,24 @@ def test_variable_like_no_other_is_warned_of() -> None:
     toml = f"[instance.a.server]\n{MODEL}[master.env]\nVLLM_ZZZZZZZZZZZZZZZZZ = 1\n"
     message = "vLLM 0.32.0 does not know the variable 'VLLM_ZZZZZZZZZZZZZZZZZ'"
     assert messages_of(plan_text(toml)) == [("warning", message, "remove it, or correct its name")]
+
+
+def test_variable_of_the_past_is_warned_of() -> None:
+    toml = f"[instance.a.server]\n{MODEL}[instance.a.env]\nVLLM_USE_V1 = 1\n"
+    message = "vLLM reads the variable 'VLLM_USE_V1' no more, since 0.11.1"
+    assert messages_of(plan_text(toml)) == [("warning", message, "remove it")]
+
+
+def test_variable_of_the_future_is_warned_of() -> None:
+    name = environment_names(load_environment(), load_catalogue("0.33.0"))
+    old = environment_names(load_environment(), load_catalogue("0.11.0"))
+    new = next(each for each in name if each not in old)
+    toml = f"[instance.a.server]\n{MODEL}[instance.a.env]\n{new} = 1\n"
+    ((severity, message, hint),) = messages_of(plan_text(toml, vllm_version="0.11.0"))
+    assert (severity, message) == (
+        "warning", f"vLLM 0.11.0 does not know the variable '{new}' yet",
+    )  # fmt: skip
+    assert hint.endswith(" or newer, or remove it")
 
 
 def test_variable_of_somebody_else_is_fine() -> None:
