@@ -32,6 +32,7 @@ from launcher.process.events import (
     Unhealthy,
 )
 from launcher.process.fleet import Fleet, Member, State
+from launcher.process.leftovers import has_leftovers, kill_leftovers
 from launcher.process.logfile import LogFile
 from launcher.process.machine import is_echo, step
 from launcher.process.relay import Relay
@@ -131,7 +132,7 @@ class Supervisor:
         elif isinstance(action, Terminate):
             child.send(self._fleet.member(action.name).pid, signal.SIGTERM)
         elif isinstance(action, Kill):
-            child.send_group(self._fleet.member(action.name).pid, signal.SIGKILL)
+            kill_leftovers(action.name, self._fleet.member(action.name).pid)
         elif isinstance(action, Say):
             self._say(action)
         elif isinstance(action, Finish):
@@ -253,12 +254,18 @@ class Supervisor:
         self._happened(Reloaded(specs=specs))
 
     def _note_gone(self) -> None:
+        """See whether what was left of members that have ended is gone.
+
+        Their orphans are our children: when the last of them is reaped, we are here. Where the
+        kernel does not let us adopt them, we look when the deadline has come.
+        """
         for member in self._fleet.members:
-            # The orphans of a member are our children: when the last is reaped, we are here.
-            # Where the kernel does not let us adopt them, we look when the deadline has come.
-            leader_ended = member.status is not None and member.state.is_running()
-            if leader_ended and not child.has_group(member.pid):
+            if member.status is None or not member.state.is_running():
+                continue
+            if not has_leftovers(member.spec.name, member.pid):
                 self._happened(Gone(name=member.spec.name))
+            elif member.state is State.KILLED:  # by dying, some have left us their children
+                kill_leftovers(member.spec.name, member.pid)
 
     def _note_end(self, pid: int, name: str, status: ExitStatus) -> None:
         relay = self._relays.get(name)
@@ -266,7 +273,7 @@ class Supervisor:
             relay.drain()  # its last words, before its end is told
         if self._fleet.member(name).spec.main:
             child.take_terminal(pid)
-        self._happened(Ended(name=name, status=status, left=child.has_group(pid)))
+        self._happened(Ended(name=name, status=status, left=has_leftovers(name, pid)))
 
     def _forward(self, number: signal.Signals) -> None:
         """Pass a signal on to the main program, as any init does."""

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.launching import Launcher, Stub
 from tests.support.processes import is_alive
+from tests.support.wait import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -126,3 +127,14 @@ def test_slow_server_is_healthy_when_it_answers_and_not_before(launcher: Launche
     run.wait_healthy()
     line = next(line for line in run.said() if "healthy after" in line)
     assert float(line.split("after ")[1].split()[0]) >= 0.8
+
+
+def test_process_in_a_session_of_its_own_ends_with_its_instance(launcher: Launcher) -> None:
+    """An engine that left the group would hold its GPU while the launcher lives on."""
+    daemon = {"stub_daemon": True, "stub_die_after": 0.5}
+    run = launcher.start(Stub(name="a", server=daemon), Stub(name="b"))
+    run.wait_for("a: left processes behind", 15)
+    wait_until(lambda: len(launcher.left()) <= 2, "only the launcher and b to be left", 15)
+    assert is_alive(run.pid_of("b"))
+    run.signal(signal.SIGTERM)
+    assert run.wait() == 0
