@@ -112,6 +112,7 @@ def check_logs(instances: Instances, facts: Facts, problems: Problems) -> None:
 
 def check_models(instances: Instances, facts: Facts, problems: Problems) -> None:
     """Refuse a local model that is not there."""
+    wrong = {problem.path for problem in problems.found}
     for instance in instances:
         path = local_model(instance)
         model = instance.option("model")
@@ -122,6 +123,8 @@ def check_models(instances: Instances, facts: Facts, problems: Problems) -> None
             message = f"the model '{path}' {facts.missing_models[path]}"
             hint = "mount it at that path, or correct the path"
             problems.add(_path(instance, "model"), message, hint)
+        elif not wrong.isdisjoint({instance.path(), (*instance.path(), "server")}):
+            continue  # no table: what would be in it nobody knows
         elif is_vllm_module(facts.module) and _names_no_model(instance):
             message = f"'{instance.name}' has no model: vLLM would take its own default"
             hint = f'set model = "/path/to/model" in [instance.{instance.name}.server]'

@@ -106,6 +106,11 @@ def test_model_that_is_named_elsewhere_is_fine(server: str) -> None:
     assert messages_of(plan_text(f"[instance.a.server]\n{server}\n")) == []
 
 
+@pytest.mark.parametrize("toml", ["[instance]\na = 3\n", "[instance.a]\nserver = 3\n"])
+def test_model_of_what_is_no_table_is_not_missed(toml: str) -> None:
+    assert len(messages_of(plan_text(toml))) == 1
+
+
 def test_model_that_is_empty_is_refused() -> None:
     message = "'model': expected a path or a name, got an empty one"
     plan = plan_text('[instance.a.server]\nmodel = ""\n')
