@@ -34,6 +34,7 @@ from launcher.process.events import (
 from launcher.process.fleet import Fleet, Member, State
 from launcher.process.logfile import LogFile
 from launcher.process.machine import step
+from launcher.process.notes import Notes
 from launcher.process.relay import Relay
 from launcher.process.signals import STOPPING
 
@@ -91,6 +92,7 @@ class Supervisor:
         self._watches: dict[str, HealthWatch] = {}
         self._reload = reload
         self._pids: dict[int, str] = {}
+        self.notes = Notes()
         self._paused: set[str] = set()  # whose log a full disk has paused
         self._events: list[Event] = []
         self._code: int | None = None
@@ -149,6 +151,7 @@ class Supervisor:
             self._events.append(SpawnFailed(name=spec.name, reason=error.message))
             return
         self._pids[pid] = spec.name
+        self.notes.began(spec.name, self._relays.get(spec.name))
         self._events.append(Spawned(name=spec.name, pid=pid))
         if spec.probe is not None:
             # `socket` takes a third of an interpreter start to import: after the first exec.
@@ -260,6 +263,7 @@ class Supervisor:
             relay.drain()  # its last words, before its end is told
         if self._fleet.member(name).spec.main:
             child.take_terminal(pid)
+        self.notes.ended(name, status)
         self._happened(Ended(name=name, status=status, left=child.has_group(pid)))
 
     def _forward(self, number: signal.Signals) -> None:
@@ -282,6 +286,9 @@ class Supervisor:
                 self._happened(Unhealthy(name=name, reason=watch.sick))
             elif watch.healthy and not was_healthy:
                 self._happened(Healthy(name=name))
+                phases = self.notes.became_healthy(name, self._relays.get(name))
+                if phases:
+                    self._print(f"{name}: {phases}")
 
     # Output.
 
@@ -299,19 +306,33 @@ class Supervisor:
             self._print(f"{name}: the log cannot be written (disk full?): output is being lost")
         elif not full and name in self._paused:
             self._paused.discard(name)
-            self._print(f"{name}: the log can be written again")
+            lost, self._relays[name].lost = self._relays[name].lost, 0
+            self._print(f"{name}: the log can be written again: {lost} bytes were lost")
 
     def _say(self, action: Say) -> None:
         self._print(f"{action.name}: {action.text}")
         relay = self._relays.get(action.name)
         spec = self._fleet.member(action.name).spec
         if action.bad and relay is not None:
-            if not spec.foreground:  # else its output is on our stdout already
-                for line in relay.last_lines(LAST_LINES):
-                    self._err.write(f"    | {line}\n".encode())
+            # The output of a foreground server is on our stdout already.
+            shown = [] if spec.foreground else relay.last_lines(LAST_LINES)
+            for line in shown:
+                self._err.write(f"    | {line}\n".encode())
             log = spec.log
             if log is not None:
                 self._print(f"{action.name}: the whole log is in {log.path}")
+            self._explain(action, relay, shown)
+
+    def _explain(self, action: Say, relay: Relay, shown: list[str]) -> None:
+        """Say what a failure was and what to do about it, where its last words tell."""
+        name = action.name
+        found = self.notes.failed(name, relay.recent(), action.text)
+        if not found.is_known():
+            return
+        self._print(f"{name}: it was: {found.what}")
+        if found.line and not any(found.line in line for line in shown):
+            self._err.write(f"    > {found.line}\n".encode())
+        self._print(f"{name}: hint: {found.advice}")
 
     def _print(self, text: str) -> None:
         self._err.write(f"{time.strftime('%H:%M:%S')} vllmd: {text}\n".encode())

@@ -47,6 +47,7 @@ TYPING_EXCEPTIONS = {("errors", "config.problems"), ("errors", "config.document"
 PURE = (
     "errors", "record", "config", "server", "kvbm", "render", "demo", "cli.arguments",
     "process.spec", "process.events", "process.fleet", "process.machine", "process.exitcode",
+    "process.diagnosis", "process.timeline",
 )  # fmt: skip
 EFFECTS = (
     "server.installed", "server.catalogue.data", "server.catalogue.installed", "kvbm.load",
@@ -55,7 +56,10 @@ EFFECTS = (
 FORBIDDEN_IN_PURE = frozenset(
     "os sys subprocess socket signal selectors select threading time tempfile shutil logging".split()  # noqa: E501, SIM905  (a table of words)
 )
-PURE_EXCEPTIONS = {("process.spec", "signal")}  # for the enum of signals
+PURE_EXCEPTIONS = {
+    ("process.spec", "signal"),
+    ("process.diagnosis", "signal"),
+}  # for the enum of signals
 
 RUN = "launcher.cli.run"
 # The distributions that pyproject.toml names as dependencies.
