@@ -56,7 +56,7 @@ _RULES = (
         kind="no-module",
         pattern=r"No module named '?[\w.]+",
         what="this Python lacks a module that is needed",
-        advice="name the Python that has vLLM in master.python, or install vLLM in this one",
+        advice="name the Python that has vLLM in master.python, or install vLLM in it",
     ),
     _Rule(  # argparse, through utils/argparse_utils.py
         kind="bad-flag",

@@ -157,7 +157,9 @@ class Supervisor:
             # `socket` takes a third of an interpreter start to import: after the first exec.
             from launcher.process.health import HealthWatch  # noqa: PLC0415
 
-            self._watches[spec.name] = HealthWatch(spec, spec.probe, time.monotonic())
+            self._watches[spec.name] = HealthWatch(
+                spec, spec.probe, time.monotonic(), self._environ
+            )
 
     def _open_output(self, spec: ProcessSpec) -> int | None:
         """Make the pipe for a process's output; None where it has our own streams.

@@ -14,8 +14,9 @@ from launcher.server.gpus import GpuIds, NoGpus, visible_devices
 from launcher.server.interpreter import plan_command
 from launcher.server.multiprocessing import VARIABLE, find_setting
 from launcher.server.options import plan_flags
-from launcher.server.request import render_request
+from launcher.server.request import render_request, served_name
 from launcher.server.secret_values import SECRET_OPTIONS, resolve
+from launcher.server.shutdown import with_drain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def plan_launch(config: LauncherConfig, facts: Facts) -> LaunchPlan:
         check(enabled, facts, problems)
     planned: list[InstancePlan] = []
     holders: dict[str, str] = {}  # GPU -> the instance planned on it last
-    for instance in enabled:
+    for instance in map(with_drain, enabled):
         after = _predecessors(instance, holders, facts)
         planned.append(_plan_instance(instance, config, facts, prefix, after, problems))
     running = {instance.name for instance in enabled}
@@ -168,12 +169,14 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
             keep=control.log_keep,
         ),
         foreground=not control.background,
-        probe=health_probe(address),
+        probe=health_probe(address, _canary(instance)),
         after=after,
         locks=_locks(instance, facts),
         restart=_restart_policy(control),
         liveness_interval_s=control.health_interval_s,
         liveness_failures=control.health_failures,
+        liveness_timeout_s=control.health_timeout_s,
+        stall_timeout_s=control.stall_timeout_s,
         startup_timeout_s=control.startup_timeout_s,
         stop_timeout_s=control.stop_timeout_s,
         try_it=render_request(instance, address) if is_vllm_module(facts.module) else "",
@@ -181,6 +184,11 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
     return InstancePlan(
         instance=instance, process=process, address=address, command=prefix, flags=flags
     )
+
+
+def _canary(instance: Instance) -> str:
+    """Return the name of the model that the probe asks for a token of; empty for none."""
+    return served_name(instance) if instance.control.probe == "generate" else ""
 
 
 def _environment(

@@ -83,7 +83,7 @@ def test_module_that_does_not_exist_is_told_in_pythons_words(launcher: Launcher)
         f"    | {sys.executable}: No module named no_such_module",
         f"vllmd: a: the whole log is in {run.log()}",
         "vllmd: a: it was: this Python lacks a module that is needed",
-        "vllmd: a: hint: name the Python that has vLLM in master.python, or install vLLM in this one",
+        "vllmd: a: hint: name the Python that has vLLM in master.python, or install vLLM in it",
     ]
 
 
