@@ -104,7 +104,16 @@ def _supervise(
     # A terminal that goes away sends SIGHUP too, and then nobody is left to stop the servers.
     reload = None if os.isatty(0) else lambda: _read_again(arguments, environ)
     ready = arguments.wait_ready
-    return Supervisor(specs, environ, signals, wait_ready=ready, reload=reload).run()
+    supervisor = Supervisor(specs, environ, signals, wait_ready=ready, reload=reload)
+    return supervisor.run(lambda: _look_at_machine(plan.processes(), environ))
+
+
+def _look_at_machine(specs: tuple[ProcessSpec, ...], environ: Mapping[str, str]) -> list[str]:
+    """Return what will trouble vLLM on this machine; other servers have other needs."""
+    from launcher.preflight import preflight  # noqa: PLC0415  (after the first start)
+
+    warned = preflight(specs, environ)
+    return [text for each in warned for text in (f"warning: {each.message}", f"hint: {each.hint}")]
 
 
 def _read_again(

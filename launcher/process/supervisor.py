@@ -21,6 +21,8 @@ from launcher.process.events import (
     Gone,
     Healthy,
     Kill,
+    MemoryOwed,
+    MemoryReturned,
     Reloaded,
     Say,
     Spawned,
@@ -32,6 +34,7 @@ from launcher.process.events import (
     Unhealthy,
 )
 from launcher.process.fleet import Fleet, Member, State
+from launcher.process.gpumemory import GpuMemory
 from launcher.process.logfile import LogFile
 from launcher.process.machine import step
 from launcher.process.notes import Notes
@@ -40,7 +43,7 @@ from launcher.process.signals import STOPPING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import TypeAlias
 
     from launcher.process.events import Action, Event
@@ -93,16 +96,22 @@ class Supervisor:
         self._reload = reload
         self._pids: dict[int, str] = {}
         self.notes = Notes()
+        self._memory = GpuMemory()
         self._paused: set[str] = set()  # whose log a full disk has paused
         self._events: list[Event] = []
         self._code: int | None = None
 
-    def run(self) -> int:
-        """Start everything, supervise it, and return the exit code once all has ended."""
+    def run(self, advise: Callable[[], Iterable[str]] = tuple) -> int:
+        """Start everything, supervise it, and return the exit code once all has ended.
+
+        `advise` returns what there is to say once the first processes have been started.
+        """
         try:
             self._handle_signals()
             if self._code is None:
                 self._happened(Begun())
+                for text in advise():
+                    self._print(text)
             while self._code is None:
                 self._wait()
         finally:
@@ -152,6 +161,7 @@ class Supervisor:
             return
         self._pids[pid] = spec.name
         self.notes.began(spec.name, self._relays.get(spec.name))
+        self._memory.began(spec)
         self._events.append(Spawned(name=spec.name, pid=pid))
         if spec.probe is not None:
             # `socket` takes a third of an interpreter start to import: after the first exec.
@@ -188,6 +198,7 @@ class Supervisor:
 
     def _wait(self) -> None:
         """Sleep until something happens, and handle it."""
+        self._memory.measure()
         poll = select.poll()
         poll.register(self._signals.descriptor, select.POLLIN)
         open_relays = [name for name, relay in self._relays.items() if not relay.finished]
@@ -208,6 +219,7 @@ class Supervisor:
         if self._signals.descriptor in ready:
             self._handle_signals()
         self._tend_watches(ready)
+        self._tend_memory()
         deadline = self._fleet.deadline()
         if deadline is not None and deadline <= time.monotonic():
             self._note_gone()
@@ -216,7 +228,8 @@ class Supervisor:
     def _patience(self) -> int | None:
         """Return the milliseconds until the nearest deadline, rounded up; None without one."""
         deadline = self._fleet.deadline()
-        times = [watch.due for watch in self._watches.values() if watch.due < NEVER]
+        dues = [self._memory.due, *(watch.due for watch in self._watches.values())]
+        times = [due for due in dues if due < NEVER]
         if deadline is not None:
             times.append(deadline)
         if not times:
@@ -266,6 +279,8 @@ class Supervisor:
         if self._fleet.member(name).spec.main:
             child.take_terminal(pid)
         self.notes.ended(name, status)
+        if self._memory.ended(name, time.monotonic()):
+            self._happened(MemoryOwed(name=name))
         self._happened(Ended(name=name, status=status, left=child.has_group(pid)))
 
     def _forward(self, number: signal.Signals) -> None:
@@ -291,6 +306,12 @@ class Supervisor:
                 phases = self.notes.became_healthy(name, self._relays.get(name))
                 if phases:
                     self._print(f"{name}: {phases}")
+
+    def _tend_memory(self) -> None:
+        for name, text in self._memory.tend(time.monotonic()):
+            if text:
+                self._print(f"{name}: {text}")
+            self._happened(MemoryReturned(name=name))
 
     # Output.
 

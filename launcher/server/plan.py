@@ -9,7 +9,13 @@ from launcher.process.spec import LogSpec, ProcessSpec, RestartPolicy, Variable
 from launcher.record import record
 from launcher.server.address import health_probe, server_address
 from launcher.server.checks import CHECKS, check_variable
-from launcher.server.facts import enabled_instances, is_vllm_module, log_path
+from launcher.server.facts import (
+    PORT_VARIABLE,
+    enabled_instances,
+    is_hijacked_port,
+    is_vllm_module,
+    log_path,
+)
 from launcher.server.gpus import GpuIds, NoGpus, visible_devices
 from launcher.server.interpreter import plan_command
 from launcher.server.multiprocessing import VARIABLE, find_setting
@@ -162,7 +168,7 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
         name=instance.name,
         argv=(*prefix, *tokens, *instance.extra_args),
         env=_environment(instance, config.master.env, facts, problems),
-        unset=UNSET,
+        unset=(*UNSET, PORT_VARIABLE) if is_hijacked_port(facts.environ) else UNSET,
         log=LogSpec(
             path=log_path(instance),
             max_bytes=control.log_max_mb * MEGABYTE,

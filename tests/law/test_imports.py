@@ -37,6 +37,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "render": ("errors", "record", "config", "process.spec", "server"),
     "facts": ("errors", "record", "config", "server", "process", "pixi"),
     "output": ("errors", "record", "config"),
+    "preflight": ("record", "process.spec", "server.facts"),
     "cli": ANYTHING,
     "__main__": ("cli",),
 }
