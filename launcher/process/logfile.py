@@ -28,6 +28,7 @@ class LogFile:
         """
         self.spec = spec
         self.lost = 0  # bytes that a full disk has not taken since it became full
+        self.told = 0  # bytes lost before that, which the log tells of
         self._cut = False  # the disk became full in the middle of a line
         try:
             os.makedirs(os.path.dirname(spec.path), exist_ok=True)
@@ -39,11 +40,11 @@ class LogFile:
                 "give another log_dir or log_file",
             ) from None
 
-    def write(self, data: bytes) -> int:
-        """Append whole lines; return how many bytes before them a full disk has lost.
+    def write(self, data: bytes) -> bool:
+        """Append whole lines; tell whether the disk took them.
 
-        What the disk does not take is counted in `lost`. As soon as it takes something again, the
-        log says in that place what is missing.
+        What it does not take is counted in `lost`. As soon as it takes something again, the log
+        says in that place what is missing, and `lost` becomes `told`.
         """
         if self.spec.max_bytes and self._size and self._size + len(data) > self.spec.max_bytes:
             self._rotate()
@@ -54,14 +55,15 @@ class LogFile:
         written = self._append(data)
         if written == len(data):
             self.lost, self._cut = 0, False
-            return former
+            self.told += former
+            return True
         if former:
             self._take_back(written)
             self.lost += len(data) - len(LOST_NOTE % former) - self._cut
         else:
             self.lost = len(data) - written
             self._cut = written > 0 and data[written - 1 : written] != b"\n"
-        return 0
+        return False
 
     def _append(self, data: bytes) -> int:
         """Write as much as the disk takes; return how many bytes that were."""

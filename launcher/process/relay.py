@@ -33,7 +33,6 @@ class Relay:
         self._recent: deque[bytes] = deque()
         self._remembered = 0
         self.log_is_full = False
-        self.lost = 0  # bytes that a full disk has cost, once the log could be written again
         self.listener: Callable[[bytes], None] | None = None  # hears what is passed on
         self.finished = False  # every writer has closed the pipe
 
@@ -79,8 +78,7 @@ class Relay:
     def _pass_on(self, data: bytes) -> None:
         if not data:
             return
-        self.lost += self._log.write(data)
-        self.log_is_full = self._log.lost > 0
+        self.log_is_full = not self._log.write(data)
         if self.listener is not None:
             self.listener(data)
         self._remember(data)

@@ -329,8 +329,9 @@ class Supervisor:
             self._print(f"{name}: the log cannot be written (disk full?): output is being lost")
         elif not full and name in self._paused:
             self._paused.discard(name)
-            lost, self._relays[name].lost = self._relays[name].lost, 0
-            self._print(f"{name}: the log can be written again: {lost} bytes were lost")
+            log = self._logs[name]
+            self._print(f"{name}: the log can be written again: {log.told} bytes were lost")
+            log.told = 0
 
     def _say(self, action: Say) -> None:
         self._print(f"{action.name}: {action.text}")

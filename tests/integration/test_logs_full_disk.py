@@ -52,7 +52,7 @@ def log_on(path: Path) -> LogFile:
 
 def test_log_on_a_full_disk_counts_what_is_lost_and_says_it_in_its_place(disk: Path) -> None:
     log = log_on(disk / "a.log")
-    assert log.write(b"first\n") == 0
+    assert log.write(b"first\n")
     ballast = fill(disk)
     chunk = b"0123456789abcde\n" * 4096
     log.write(chunk)  # the rest of the page that the first line has begun is still free
@@ -60,8 +60,9 @@ def test_log_on_a_full_disk_counts_what_is_lost_and_says_it_in_its_place(disk: P
     lost = log.lost
     assert len(chunk) < lost < 2 * len(chunk)
     ballast.unlink()
-    assert log.write(b"last\n") == lost
+    assert log.write(b"last\n")
     log.close()
+    assert (log.lost, log.told) == (0, lost)
     data = (disk / "a.log").read_bytes()
     assert data.startswith(b"first\n0123456789abcde\n")
     assert MISSING.findall(data) == [b"%d" % lost]

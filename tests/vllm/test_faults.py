@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -86,6 +87,31 @@ def test_faults_of_one_life_are_each_found_and_followed_by_an_answer(
         assert not set(former) & set(all_pids())
         assert complete(port, "demo") == text
 
+        os.kill(server_pid(run), signal.SIGSTOP)
+        wait_again(run, "(no answer within 3 s from a request for one token)", 2, FOUND_S)
+        wait_again(run, "demo: started (pid ", 5, FOUND_S)
         former = session(server_pid(run))
         assert run.stop() == 0
         assert not set(former) & set(all_pids())
+
+
+def test_mistakes_of_a_user_are_called_by_their_names(
+    tmp_path: Path, vllm_python: str, demo_model: Path
+) -> None:
+    taken = socket.create_server(("127.0.0.1", 0))
+    ports = {"flag": free_port(), "model": free_port(), "port": taken.getsockname()[1]}
+    config = write_config(tmp_path, vllm_python, demo_model, ports)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    text = config.read_text().replace("[instance.control]", '[instance.control]\nrestart = "no"')
+    text = text.replace("[instance.flag.server]", "[instance.flag.server]\nextra_args = ['--nope']")
+    text = text.replace("[instance.model.server]", f"[instance.model.server]\nmodel = '{empty}'")
+    config.write_text(text)
+    expected = {
+        "flag": "vLLM does not take one of its options",
+        "model": "the model's files are not there, or not all of them",
+        "port": "its address is taken by another program",
+    }
+    with taken, running(["run", str(config)]) as run:
+        for name, words in expected.items():
+            run.wait_for(f"{name}: it was: {words}", START_S)
