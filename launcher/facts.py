@@ -71,11 +71,25 @@ def model_fault(path: str) -> str | None:
     """Say why a path cannot be a local model, or None if it can."""
     if path.startswith("~"):
         return "begins with '~', which vLLM does not expand"
-    if not os.path.exists(path):
-        return "does not exist"
-    if not os.access(path, os.R_OK):
+    try:
+        is_folder = stat.S_ISDIR(os.stat(path).st_mode)
+    except OSError as error:
+        return _absence(error)
+    if not os.access(path, os.R_OK | os.X_OK if is_folder else os.R_OK):
         return "cannot be read by this user"
-    return None
+    # What Docker mounts where the folder of the host does not exist.
+    return "is an empty folder" if is_folder and not os.listdir(path) else None
+
+
+def _absence(error: OSError) -> str:
+    """Say why nothing can be known of a path."""
+    if isinstance(error, FileNotFoundError):
+        return "does not exist"
+    if isinstance(error, NotADirectoryError):
+        return "is inside something that is not a folder"
+    if isinstance(error, PermissionError):
+        return "is in a folder that this user cannot enter"
+    return f"cannot be looked at: {(error.strerror or str(error)).lower()}"
 
 
 def log_fault(path: str) -> str | None:
@@ -87,10 +101,8 @@ def log_fault(path: str) -> str | None:
         status = os.lstat(path)
     except FileNotFoundError:
         return _folder_fault(os.path.dirname(path))
-    except NotADirectoryError:
-        return "is inside something that is not a folder"
     except OSError as error:
-        return f"cannot be looked at: {(error.strerror or str(error)).lower()}"
+        return _absence(error)
     return _file_fault(path, status)
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import sys
 
-from launcher.cli.arguments import Parser, new_parser
+from launcher.cli.kvbm_arguments import OPTION, new_kvbm_parser
+from launcher.cli.sources import load_documents, require_config
+from launcher.cli.transfers import plan_instance
 from launcher.config.document import parse_assignment
 from launcher.config.problems import dotted, errors_of
 from launcher.config.reader import Refusal
 from launcher.config.report import Locator
+from launcher.config.suggest import render_hint
 from launcher.errors import EX_CONFIG, EX_OK, ConfigError, UsageError
 from launcher.kvbm.environment import CONFIG_PATH
 from launcher.kvbm.layers import ROLES
-from launcher.kvbm.load import JSON_NAME, gather_facts, read_file, read_overrides
+from launcher.kvbm.load import count_cpus, gather_facts, read_file, read_overrides
 from launcher.kvbm.render import (
     TomlWriter,
     as_data,
@@ -28,32 +30,17 @@ from launcher.kvbm.resolve import collect_layers, resolve, resolve_role
 from launcher.kvbm.transfer import TRANSFER_KEYS, render_sections, render_transfer
 from launcher.output import print_problems
 from launcher.record import replace
+from launcher.server.read import read_config
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Mapping
 
     from launcher.config.document import Document
     from launcher.config.problems import Path, Problem, TomlValue
     from launcher.config.reader import Key
     from launcher.kvbm.resolve import KvbmFacts, Layers, RoleConfig
-
-OPTION = "--kv-transfer-config"
-DESCRIPTION = """\
-The configuration of KVBM, vLLM's KV block manager connector.
-
-It is merged from, lowest first: defaults; /opt/dynamo/etc/kvbm.toml; the file
-named by KVBM_CONFIG_PATH; the KVBM_* variables; JSON (--json); --set. Tables
-merge key by key, everything else is replaced. The sections 'default', 'leader'
-and 'worker' hold what differs between the roles.
-"""
-EXAMPLES = """\
-examples:
-  vllmd kvbm show --role leader --origins
-  vllmd kvbm check --config kvbm.toml --strict
-  vllmd kvbm show --json '{"leader": {"cache": {"host": {"cache_size_gb": 4.0}}}}'
-  vllmd kvbm flag --set leader.cache.host.cache_size_gb=4.0
-"""
 
 
 def main(argv: list[str], environ: Mapping[str, str]) -> int:
@@ -63,15 +50,51 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
         UsageError: wrong command line.
         ConfigError: the configuration is wrong.
     """
-    arguments = _parser().parse_args(argv)
+    arguments = new_kvbm_parser().parse_args(argv)
+    if getattr(arguments, "instance", None):
+        return _of_instance(arguments, environ)
+    if getattr(arguments, "launcher_file", None):
+        raise UsageError("--launcher-file needs --instance", "name the instance")
     facts = _facts(arguments, environ)
     strict = bool(getattr(arguments, "strict", False))
     layers = collect_layers(facts, _overrides(arguments), strict=strict)
     if arguments.verb == "check":
         return _check(facts, layers, strict=strict)
     if arguments.verb == "flag":
-        return _flag(facts, layers, arguments)
-    return _show(facts, layers, arguments)
+        _finish(resolve(layers, facts.cpu_count).problems, layers)
+        return _flag(render_transfer(_settings(arguments), render_sections(layers)), arguments)
+    return _show(facts.cpu_count, layers, arguments)
+
+
+def _of_instance(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """Show what an instance of the launcher's file is told.
+
+    Raises:
+        UsageError: there is no such instance, it does not use KVBM, or options that do not go
+            together.
+    """
+    if arguments.config or arguments.json or (arguments.verb == "flag" and _settings(arguments)):
+        raise UsageError("--instance takes all from the launcher's file", "use --set to change it")
+    documents = load_documents(
+        require_config(arguments.launcher_file, environ), tuple(arguments.assignments), environ
+    )
+    settings = read_config(documents)
+    named = {instance.name: instance for instance in settings.instances}
+    instance = named.get(arguments.instance)
+    if instance is None:
+        message = f"there is no instance '{arguments.instance}'"
+        raise UsageError(message, render_hint(arguments.instance, named))
+    cpu_count = arguments.cpus or count_cpus()
+    plan = plan_instance(instance, settings, environ)
+    if plan.resolution is None:
+        hint = "write enable = true in [kvbm]"
+        raise UsageError(f"'{instance.name}' does not use KVBM", hint)
+    found = plan.resolution.layers
+    layers = replace(found, documents=(*documents, *found.documents), problems=plan.problems)
+    if arguments.verb == "show":
+        return _show(cpu_count, layers, arguments)
+    _finish(plan.problems, layers)
+    return _flag(plan.value or {}, arguments)
 
 
 def _facts(arguments: argparse.Namespace, environ: Mapping[str, str]) -> KvbmFacts:
@@ -80,66 +103,6 @@ def _facts(arguments: argparse.Namespace, environ: Mapping[str, str]) -> KvbmFac
     others = {name: value for name, value in environ.items() if name.upper() != CONFIG_PATH}
     facts = gather_facts(others, cpu_count=arguments.cpus)
     return replace(facts, files=(*facts.files, read_file(arguments.config)))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = new_parser("kvbm", DESCRIPTION, EXAMPLES)
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    show = _add_verb(verbs, "show", "print what KVBM is told, every default filled in")
-    show.add_argument("--role", choices=ROLES, help="one role only (default: both, in sections)")
-    show.add_argument("--format", choices=("toml", "json"), default="toml", help="default: toml")
-    show.add_argument("--origins", action="store_true", help="say where each value comes from")
-    check = _add_verb(verbs, "check", "report every problem of both roles; 0 or 78")
-    check.add_argument(
-        "--strict", action="store_true", help="unknown keys and KVBM_* names are errors"
-    )
-    flag = _add_verb(verbs, "flag", f"print vLLM's {OPTION}, quoted for pasting")
-    flag.add_argument(
-        "--format",
-        choices=("flag", "value", "json"),
-        default="flag",
-        help="the option and its value, the quoted value alone, or JSON as it is (default: flag)",
-    )
-    flag.add_argument("--reveal", action="store_true", help="show secrets in URLs")
-    for key in TRANSFER_KEYS:
-        default = key.default_words or f"default: {key.default}"
-        flag.add_argument(
-            f"--{key.name.replace('_', '-')}", metavar="VALUE", help=f"{key.doc} ({default})"
-        )
-    return parser
-
-
-def _add_verb(
-    verbs: argparse._SubParsersAction[Parser], name: str, text: str
-) -> argparse.ArgumentParser:
-    parser = verbs.add_parser(
-        name,
-        help=text,
-        description=f"{text[:1].upper()}{text[1:]}.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--config", metavar="FILE", help=f"TOML file, in place of {CONFIG_PATH}")
-    parser.add_argument(
-        "--json", metavar="TEXT|@FILE", help=f"a JSON object over it, as in vLLM's {JSON_NAME}"
-    )
-    parser.add_argument(
-        "--set",
-        metavar="PATH=VALUE",
-        dest="assignments",
-        action="append",
-        default=[],
-        help="one value over everything else, like tokio.worker_threads=2; may be repeated",
-    )
-    parser.add_argument(
-        "--cpus", metavar="N", type=_cpu_count, help="CPUs to check for (default: this machine's)"
-    )
-    return parser
-
-
-def _cpu_count(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or not 0 < int(text[:9]) == int(text):
-        raise argparse.ArgumentTypeError(f"expected a number of CPUs, got '{text}'")
-    return int(text)
 
 
 def _overrides(arguments: argparse.Namespace) -> tuple[Document, ...]:
@@ -183,13 +146,13 @@ def _check(facts: KvbmFacts, layers: Layers, *, strict: bool) -> int:
     return EX_OK
 
 
-def _show(facts: KvbmFacts, layers: Layers, arguments: argparse.Namespace) -> int:
+def _show(cpu_count: int, layers: Layers, arguments: argparse.Namespace) -> int:
     shown: tuple[RoleConfig, ...]
     if arguments.role:
-        shown = (resolve_role(layers, arguments.role, facts.cpu_count),)
+        shown = (resolve_role(layers, arguments.role, cpu_count),)
         _finish((*layers.problems, *shown[0].problems), layers)
     else:
-        resolution = resolve(layers, facts.cpu_count)
+        resolution = resolve(layers, cpu_count)
         _finish(resolution.problems, layers)
         shown = (resolution.leader, resolution.worker)
     locator = Locator(layers.documents)
@@ -202,7 +165,7 @@ def _show(facts: KvbmFacts, layers: Layers, arguments: argparse.Namespace) -> in
         return EX_OK
     for each in shown:
         prefix = () if arguments.role else (str(each.role),)
-        text = _toml_part(each, locator, facts.cpu_count, prefix, origins=arguments.origins)
+        text = _toml_part(each, locator, cpu_count, prefix, origins=arguments.origins)
         print(text, end="" if each is shown[-1] else "\n")
     return EX_OK
 
@@ -232,9 +195,7 @@ def _note(found: Mapping[Path, str], path: Path) -> str:
     return ", ".join(below)
 
 
-def _flag(facts: KvbmFacts, layers: Layers, arguments: argparse.Namespace) -> int:
-    _finish(resolve(layers, facts.cpu_count).problems, layers)
-    value = render_transfer(_settings(arguments), render_sections(layers))
+def _flag(value: dict[str, TomlValue], arguments: argparse.Namespace) -> int:
     hidden = {key: masked(inner) for key, inner in value.items()}
     if hidden != value and not arguments.reveal:
         print("warning: secrets in URLs are masked: the flag works with --reveal", file=sys.stderr)

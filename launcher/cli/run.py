@@ -9,7 +9,6 @@ from launcher.cli.sources import find_config, require_config
 from launcher.config.problems import code_of
 from launcher.errors import EX_OK, HostError, LauncherError, UsageError
 from launcher.process.child import restore_signals
-from launcher.process.console import open_missing_streams
 from launcher.process.orphans import adopt_orphans
 from launcher.process.signals import SignalPipe
 from launcher.process.spec import ProcessSpec
@@ -46,7 +45,6 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
         _become(arguments.command, environ)
     if not arguments.command:
         require_config(arguments.config, environ)
-    open_missing_streams()
     # From here on a stop is noted. As PID 1, the kernel throws away what nobody catches.
     signals = SignalPipe()
     plan = make_plan(arguments.config, arguments.assignments, environ)

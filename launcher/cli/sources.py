@@ -84,13 +84,15 @@ def _reason(error: OSError) -> str:
         return "there is no such file"
     if isinstance(error, IsADirectoryError):
         return "this is a folder, not a file"
+    if isinstance(error, NotADirectoryError):
+        return "this path leads through a file, as if it were a folder"
     if isinstance(error, PermissionError):
         return "this file cannot be read by this user"
     return f"this file cannot be read: {(error.strerror or str(error)).lower()}"
 
 
 def _hint(error: OSError) -> str:
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
         return "correct the path, or mount the file there"
     if isinstance(error, IsADirectoryError):
         return "name the TOML file in it"

@@ -6,7 +6,7 @@ Apart from `launch`, because only a configuration with such a table needs any of
 from __future__ import annotations
 
 from launcher.kvbm.load import gather_facts
-from launcher.kvbm.plan import OPTION, OwnTransfer, plan_transfer
+from launcher.kvbm.plan import OPTION, OwnTransfer, TransferPlan, plan_transfer
 from launcher.record import replace
 from launcher.server.model import ServerOption
 
@@ -42,16 +42,28 @@ def _with_transfer(
     environ: Mapping[str, str],
     problems: list[Problem],
 ) -> Instance:
-    own_env = {each.name: each.value for each in (*config.master.env, *instance.env)}
-    facts = gather_facts({**environ, **own_env})
-    own, extra_args = _find_own(instance)
-    plan = plan_transfer(config.tree, instance.name, facts, own)
+    plan = plan_instance(instance, config, environ)
     problems += plan.problems
     if plan.value is None:
         return instance
     option = ServerOption(name=OPTION, value=plan.value, path=_table_path(instance, config))
     others = (each for each in instance.options if each.name != OPTION)
+    _, extra_args = _find_own(instance)
     return replace(instance, options=(*others, option), extra_args=extra_args)
+
+
+def plan_instance(
+    instance: Instance, config: LauncherConfig, environ: Mapping[str, str]
+) -> TransferPlan:
+    """Plan the option of one instance, with the variables that it will see.
+
+    Raises:
+        ConfigError: one of KVBM's own files cannot be read or parsed.
+    """
+    own_env = {each.name: each.value for each in (*config.master.env, *instance.env)}
+    facts = gather_facts({**environ, **own_env})
+    own, _ = _find_own(instance)
+    return plan_transfer(config.tree, instance.name, facts, own)
 
 
 def _table_path(instance: Instance, config: LauncherConfig) -> Path:

@@ -15,8 +15,8 @@ from __future__ import annotations
 from launcher.config.layers import DEFAULT
 from launcher.config.merger import merge_tables
 from launcher.config.problems import Problem, type_name
-from launcher.kvbm.fields import UNIONS
 from launcher.kvbm.spelling import normalise
+from launcher.kvbm.tables import UNIONS
 from launcher.record import record, replace
 
 TYPE_CHECKING = False

@@ -13,9 +13,9 @@ import json
 from launcher.config.layers import overlay
 from launcher.config.problems import WARNING, Origin, Problem, errors_of, type_name
 from launcher.config.reader import Key, Problems, Refusal, boolean
-from launcher.kvbm.fields import TABLES
 from launcher.kvbm.layers import SECTIONS, find_value, remove, split
 from launcher.kvbm.resolve import Resolution, collect_layers, resolve
+from launcher.kvbm.tables import TABLES
 from launcher.kvbm.transfer import TRANSFER_KEYS, render_multi, render_sections, render_transfer
 from launcher.record import record
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from launcher.config.problems import type_name
 from launcher.config.reader import Refusal
 from launcher.kvbm.checks import word
-from launcher.kvbm.fields import TABLES, UNIONS, table
 from launcher.kvbm.layers import find_value
 from launcher.kvbm.model import (
     CacheConfig,
@@ -30,6 +29,7 @@ from launcher.kvbm.model import (
     S3Client,
     TokioConfig,
 )
+from launcher.kvbm.tables import TABLES, UNIONS, table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

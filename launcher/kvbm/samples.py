@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 
 from launcher.kvbm.environment import EXTRA_VARIABLES, MANUAL_VARIABLES, OTHER_VARIABLES
-from launcher.kvbm.fields import POLICY_DOCS, TABLES
+from launcher.kvbm.fields import POLICY_DOCS
 from launcher.kvbm.model import KvbmConfig, NixlConfig
 from launcher.kvbm.plan import SWITCHES
 from launcher.kvbm.read import REQUIRED
 from launcher.kvbm.render import as_data, toml_value
+from launcher.kvbm.tables import TABLES
 from launcher.kvbm.transfer import CLIENT, TRANSFER_KEYS
 
 TYPE_CHECKING = False
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from launcher.config.problems import TomlValue
     from launcher.config.reader import Key
-    from launcher.kvbm.fields import Table
+    from launcher.kvbm.tables import Table
 
 WIDTH = 88
 # What the samples show where there is no default to show.

@@ -14,9 +14,9 @@ import math
 
 from launcher.config.reader import Key, boolean, one_of
 from launcher.kvbm.checks import text, unsigned
-from launcher.kvbm.fields import UNIONS, table
 from launcher.kvbm.layers import ROLES, SHARED, find_value, merge, stack
 from launcher.kvbm.model import DEFAULT_BUCKET
+from launcher.kvbm.tables import UNIONS, table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -23,11 +23,15 @@ if TYPE_CHECKING:
 # What Python, or `start`, ignores and a program expects at its default (signal(7)).
 RESTORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTTOU)
 
+# Tells the processes of an instance wherever they go (`leftovers`).
+MARKER = "VLLMD_INSTANCE"
+
 
 def child_environment(spec: ProcessSpec, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the whole environment of a process."""
     kept = {name: value for name, value in environ.items() if name not in spec.unset}
-    return {**kept, **{variable.name: variable.value for variable in spec.env}}
+    own = {variable.name: variable.value for variable in spec.env}
+    return {**kept, **own, MARKER: spec.name}
 
 
 def start(spec: ProcessSpec, environ: Mapping[str, str], output: int | None) -> int:
@@ -38,6 +42,7 @@ def start(spec: ProcessSpec, environ: Mapping[str, str], output: int | None) -> 
 
     Raises:
         StartError: the program could not be executed.
+        OSError: there is no descriptor or process to be had.
     """
     environment = child_environment(spec, environ)
     if output is None:
@@ -45,7 +50,12 @@ def start(spec: ProcessSpec, environ: Mapping[str, str], output: int | None) -> 
         # forked copy has to hand the terminal over.
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     told, tell = os.pipe()  # closed by a successful exec, carries the reason of a failed one
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:
+        os.close(told)
+        os.close(tell)
+        raise
     if pid == 0:
         _become(spec, environment, output, tell)
     os.close(tell)

@@ -25,7 +25,12 @@ class Exchange:
     Then `status` is the answer's status code, or 0 with the reason in `error`.
     """
 
-    def __init__(self, probe: Probe, request: bytes) -> None:
+    def __init__(self, probe: Probe, request: bytes, *, whole: bool = False) -> None:
+        """Connect. Only with `whole` is the body waited for: not every server closes after it.
+
+        Raises:
+            OSError: there is no descriptor to be had.
+        """
         self.done = False
         self.status = 0
         self.error = ""
@@ -34,6 +39,7 @@ class Exchange:
         self._request = request
         self._answer = b""
         self._sent = False
+        self._whole = whole
         self._socket = self._connect()
 
     @property
@@ -100,11 +106,12 @@ class Exchange:
             return
         chunk = self._socket.recv(65536)
         self._answer += chunk
-        if not chunk or len(self._answer) > LONGEST:
+        has_status = not self._whole and b"\r\n" in self._answer
+        if has_status or not chunk or len(self._answer) > LONGEST:
             self._finish()
 
     def _finish(self) -> None:
-        """Read the status line; the server has closed the connection, as it was asked to."""
+        """Read the status line; we have all that we want, or all that there is."""
         words = self._answer.split(None, 2)[:2]
         if len(words) == 2 and words[0].startswith(b"HTTP/") and words[1].isdigit():  # noqa: PLR2004
             self.status = int(words[1])

@@ -23,10 +23,15 @@ def may_start(member: Member, fleet: Fleet, states: dict[str, Member]) -> bool:
         instances = [other for other in fleet.members if not other.spec.main]
         if fleet.wait_ready:
             return all(other.state is State.READY for other in instances)
-        return all(other.pid or other.state is State.ENDED for other in instances)
+        return all(_was_started(other) for other in instances)
     before = [states[name] for name in member.spec.after if name in states]
     settled = all(other.state in _SETTLED or other.restarts for other in before)
     return (settled or member.restarts > 0) and not _is_locked(member, fleet)
+
+
+def _was_started(member: Member) -> bool:
+    """Tell whether a member runs, has ended, or is about to be started not for the first time."""
+    return bool(member.pid) or not member.initial or member.state is State.ENDED
 
 
 def _is_locked(member: Member, fleet: Fleet) -> bool:

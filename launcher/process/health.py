@@ -99,7 +99,12 @@ class HealthWatch:
         return render_get(self._probe, self._probe.path)
 
     def _ask(self, request: bytes, now: float) -> None:
-        self._exchange = Exchange(self._probe, request)
+        try:
+            self._exchange = Exchange(self._probe, request)
+        except OSError:  # we have no descriptor left: that says nothing about the server
+            self._counting, self._trouble = False, ""
+            self.due = now + RECHECK_S
+            return
         self.due = now + (self._spec.liveness_timeout_s if self.healthy else ANSWER_S)
         self._exchange.tend()  # on this machine, the connection is there already
 

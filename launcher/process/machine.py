@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 
     Step: TypeAlias = tuple[Fleet, list[Action]]
 
+ECHO_S = 0.3  # within which a second request to stop is the first once more
+
 
 def step(fleet: Fleet, event: Event, now: float) -> Step:
     """Return the fleet after an event, and what to do about it."""
@@ -138,9 +140,20 @@ def _healthy(fleet: Fleet, member: Member, now: float) -> Step:
     return fleet.with_member(ready), actions
 
 
+def is_echo(fleet: Fleet, now: float) -> bool:
+    """Tell whether a request to stop is the one before, once more.
+
+    Ctrl-C reaches a whole group, and what runs us (`uv run`, `make`, a shell script's trap) often
+    passes it on as well: nobody who asks twice within a moment means "now".
+    """
+    return fleet.asked_at is not None and now - fleet.asked_at < ECHO_S
+
+
 def _stop_asked(fleet: Fleet, now: float) -> Step:
+    if is_echo(fleet, now):
+        return fleet, []
     if not fleet.stopping:
-        return stop_all(fleet, None, now)
+        return stop_all(replace(fleet, asked_at=now), None, now)
     actions: list[Action] = []
     for member in fleet.running():
         if member.state is not State.KILLED and member.pid:
@@ -186,6 +199,11 @@ def _overdue(member: Member, now: float) -> tuple[Member, list[Action]]:
 def _advance(fleet: Fleet, now: float) -> Step:
     """Start whoever may start now, and finish when everybody has ended."""
     actions: list[Action] = []
+    blocker = find_blocker(fleet)
+    if blocker is not None:  # first: nobody is to be started only to be stopped
+        text = "will not be started: an instance failed before all were healthy"
+        fleet, more = stop_all(fleet, failure_code(blocker), now)
+        actions += [Say(name=_main_name(fleet), text=text), *more]
     states = {member.spec.name: member for member in fleet.members}
     for member in fleet.members:
         if (
@@ -195,11 +213,6 @@ def _advance(fleet: Fleet, now: float) -> Step:
         ):
             fleet = fleet.with_member(replace(member, state=State.STARTING))
             actions.append(Start(spec=member.spec))
-    blocker = find_blocker(fleet)
-    if blocker is not None:
-        text = "will not be started: an instance failed before all were healthy"
-        fleet, more = stop_all(fleet, failure_code(blocker), now)
-        actions += [Say(name=_main_name(fleet), text=text), *more]
     if is_over(fleet):
         actions.append(Finish(code=final_code(fleet)))
     return fleet, actions

@@ -35,8 +35,9 @@ from launcher.process.events import (
 )
 from launcher.process.fleet import Fleet, Member, State
 from launcher.process.gpumemory import GpuMemory
+from launcher.process.leftovers import has_leftovers, kill_leftovers
 from launcher.process.logfile import LogFile
-from launcher.process.machine import step
+from launcher.process.machine import is_echo, step
 from launcher.process.notes import Notes
 from launcher.process.relay import Relay
 from launcher.process.signals import STOPPING
@@ -142,7 +143,7 @@ class Supervisor:
         elif isinstance(action, Terminate):
             child.send(self._fleet.member(action.name).pid, signal.SIGTERM)
         elif isinstance(action, Kill):
-            child.send_group(self._fleet.member(action.name).pid, signal.SIGKILL)
+            kill_leftovers(action.name, self._fleet.member(action.name).pid)
         elif isinstance(action, Say):
             self._say(action)
         elif isinstance(action, Finish):
@@ -158,6 +159,10 @@ class Supervisor:
                     os.close(output)
         except StartError as error:
             self._events.append(SpawnFailed(name=spec.name, reason=error.message))
+            return
+        except OSError as error:  # no descriptor or process to be had: limits of user or container
+            reason = (error.strerror or str(error)).lower()
+            self._events.append(SpawnFailed(name=spec.name, reason=reason))
             return
         self._pids[pid] = spec.name
         self.notes.began(spec.name, self._relays.get(spec.name))
@@ -243,6 +248,8 @@ class Supervisor:
             if number == signal.SIGHUP and self._reload is not None:
                 self._read_again(self._reload)
             elif number in STOPPING:
+                if is_echo(self._fleet, time.monotonic()):
+                    continue
                 name = signal.Signals(number).name
                 self._print(f"got {name}: stopping" + (" now" if self._fleet.stopping else ""))
                 self._happened(StopAsked())
@@ -265,12 +272,18 @@ class Supervisor:
         self._happened(Reloaded(specs=specs))
 
     def _note_gone(self) -> None:
+        """See whether what was left of members that have ended is gone.
+
+        Their orphans are our children: when the last of them is reaped, we are here. Where the
+        kernel does not let us adopt them, we look when the deadline has come.
+        """
         for member in self._fleet.members:
-            # The orphans of a member are our children: when the last is reaped, we are here.
-            # Where the kernel does not let us adopt them, we look when the deadline has come.
-            leader_ended = member.status is not None and member.state.is_running()
-            if leader_ended and not child.has_group(member.pid):
+            if member.status is None or not member.state.is_running():
+                continue
+            if not has_leftovers(member.spec.name, member.pid):
                 self._happened(Gone(name=member.spec.name))
+            elif member.state is State.KILLED:  # by dying, some have left us their children
+                kill_leftovers(member.spec.name, member.pid)
 
     def _note_end(self, pid: int, name: str, status: ExitStatus) -> None:
         relay = self._relays.get(name)
@@ -281,7 +294,7 @@ class Supervisor:
         self.notes.ended(name, status)
         if self._memory.ended(name, time.monotonic()):
             self._happened(MemoryOwed(name=name))
-        self._happened(Ended(name=name, status=status, left=child.has_group(pid)))
+        self._happened(Ended(name=name, status=status, left=has_leftovers(name, pid)))
 
     def _forward(self, number: signal.Signals) -> None:
         """Pass a signal on to the main program, as any init does."""

@@ -13,11 +13,12 @@ from launcher.server.address import (
     effective_integer,
     server_address,
 )
-from launcher.server.catalogue.texts import environment_known, environment_names
+from launcher.server.environment_checks import check_environment
+from launcher.server.extra_args_checks import check_extra_args
 from launcher.server.facts import is_vllm_module, local_model, log_path
 from launcher.server.gpus import GpuIds
 from launcher.server.multiprocessing import check_multiprocessing
-from launcher.server.secret_checks import check_secrets, secret_flag
+from launcher.server.secret_checks import check_secrets
 from launcher.server.shutdown import check_shutdown
 
 TYPE_CHECKING = False
@@ -28,13 +29,15 @@ if TYPE_CHECKING:
     from launcher.config.problems import Path
     from launcher.config.reader import Problems
     from launcher.server.address import Address
-    from launcher.server.catalogue.lookup import Catalogue
     from launcher.server.facts import Facts
-    from launcher.server.model import EnvSetting, Instance
+    from launcher.server.model import Instance
 
     Instances: TypeAlias = tuple[Instance, ...]
 
 FIRST_FREE_PORT = 1024  # below, only root may listen
+LIKE_PORT = "write it like port = 8000"
+IN_QUOTES = {"host": 'write it like host = "127.0.0.1"', "uds": 'write it like uds = "/run/a.sock"'}
+PERCENT = 100
 UTILIZATION = "gpu_memory_utilization"
 
 
@@ -73,18 +76,19 @@ def _is_address(instance: Instance, problems: Problems) -> bool:
         option = instance.option(name)
         if option is not None and not isinstance(option.value, str):
             found = type_name(option.value)
-            problems.add(option.path, f"'{name}': expected a string, got {found}")
+            problems.add(option.path, f"'{name}': expected a string, got {found}", IN_QUOTES[name])
             good = False
     option = instance.option("port")
     if option is not None:
         value = option.value
         wanted = f"'port': expected an integer, 1 to {MAX_PORT}"
         if isinstance(value, bool) or not isinstance(value, int):
-            hint = "remove the quotes" if isinstance(value, str) and value.isdigit() else ""
+            quoted = isinstance(value, str) and value.isdigit()
+            hint = "remove the quotes" if quoted else LIKE_PORT
             problems.add(option.path, f"{wanted}, got {type_name(value)}", hint)
             good = False
         elif not 1 <= value <= MAX_PORT:
-            problems.add(option.path, f"{wanted}, got {value}")
+            problems.add(option.path, f"{wanted}, got {value}", LIKE_PORT)
             good = False
     return good
 
@@ -109,12 +113,19 @@ def check_logs(instances: Instances, facts: Facts, problems: Problems) -> None:
 
 def check_models(instances: Instances, facts: Facts, problems: Problems) -> None:
     """Refuse a local model that is not there."""
+    wrong = {problem.path for problem in problems.found}
     for instance in instances:
         path = local_model(instance)
-        if path is not None and path in facts.missing_models:
+        model = instance.option("model")
+        if model is not None and model.value == "":
+            hint = 'write it like model = "/path/to/model"'
+            problems.add(model.path, "'model': expected a path or a name, got an empty one", hint)
+        elif path is not None and path in facts.missing_models:
             message = f"the model '{path}' {facts.missing_models[path]}"
             hint = "mount it at that path, or correct the path"
             problems.add(_path(instance, "model"), message, hint)
+        elif not wrong.isdisjoint({instance.path(), (*instance.path(), "server")}):
+            continue  # no table: what would be in it nobody knows
         elif is_vllm_module(facts.module) and _names_no_model(instance):
             message = f"'{instance.name}' has no model: vLLM would take its own default"
             hint = f'set model = "/path/to/model" in [instance.{instance.name}.server]'
@@ -145,6 +156,8 @@ def check_gpus(instances: Instances, _facts: Facts, problems: Problems) -> None:
 
 def check_gpu_sharing(instances: Instances, facts: Facts, problems: Problems) -> None:
     """Refuse servers that together claim more than the whole memory of a GPU."""
+    for instance in instances if is_vllm_module(facts.module) else ():
+        _check_utilization(instance, problems)
     claims: dict[str, list[tuple[Instance, float]]] = {}
     for instance in instances:
         gpus = instance.control.gpu_ids
@@ -163,6 +176,17 @@ def check_gpu_sharing(instances: Instances, facts: Facts, problems: Problems) ->
             hint = f"lower gpu_memory_utilization, to {1 / len(claimants):.2g} each for example"
             last = claimants[-1][0]
             problems.add(_path(last, UTILIZATION), message, hint)
+
+
+def _check_utilization(instance: Instance, problems: Problems) -> None:
+    option = instance.option(UTILIZATION)
+    value = option.value if option else None
+    if option is None or isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    if not 0 < value <= 1:
+        message = f"'{UTILIZATION}': expected a share above 0, up to 1, got {value}"
+        hint = f"write {value / PERCENT:g}" if 2 <= value <= PERCENT else "write 0.9"  # noqa: PLR2004
+        problems.add(option.path, message, hint)
 
 
 def _utilization(instance: Instance, facts: Facts) -> float:
@@ -185,65 +209,6 @@ def _spans_nodes(instance: Instance) -> bool:
         or effective(instance, "distributed_executor_backend") == "ray"
         or effective(instance, "data_parallel_backend") == "ray"
     )
-
-
-def check_extra_args(instances: Instances, facts: Facts, problems: Problems) -> None:
-    """Warn of an option that `extra_args` overrules, and of flags that vLLM does not have."""
-    for instance in instances:
-        names = {option.name for option in instance.options}
-        for word in instance.extra_args:
-            if not word.startswith("--") or word == "--":
-                continue
-            name = word.partition("=")[0].lstrip("-").replace("-", "_")
-            if secret_flag(word, facts.catalogue) is not None:
-                continue  # `check_secrets` refuses it
-            if name in names:
-                message = f"'{name}' is set, but extra_args has it too, comes later and wins"
-                hint = "keep one of the two"
-                problems.add(_path(instance, name), message, hint, severity=WARNING)
-            elif facts.catalogue is not None and not _is_flag(name, facts.catalogue):
-                _note_stranger(name, word, instance, facts.catalogue, problems)
-
-
-def _is_flag(name: str, catalogue: Catalogue) -> bool:
-    # `--compilation-config.mode` sets a key inside a JSON option.
-    return catalogue.find(name.partition(".")[0]) is not None
-
-
-def _note_stranger(
-    name: str, word: str, instance: Instance, catalogue: Catalogue, problems: Problems
-) -> None:
-    """Warn of a flag that vLLM does not have: these words are passed on as they are."""
-    from launcher.server.catalogue.advice import explain_unknown  # noqa: PLC0415  (see options)
-
-    message, hint = explain_unknown(catalogue, name)
-    place = (*instance.extra_args_path, list(instance.extra_args).index(word))
-    problems.add(place, f"'extra_args': {message}", hint, severity=WARNING)
-
-
-def check_environment(instances: Instances, facts: Facts, problems: Problems) -> None:
-    """Warn of variables that vLLM does not know, and of a `CUDA_VISIBLE_DEVICES` in vain."""
-    for instance in instances:
-        for setting in instance.env:
-            if setting.name.startswith("VLLM_"):
-                check_variable(setting, facts, problems)
-            if setting.name == "CUDA_VISIBLE_DEVICES" and "gpu_ids" in instance.control_paths:
-                message = "'CUDA_VISIBLE_DEVICES' is set here, but gpu_ids replaces it"
-                problems.add(setting.path, message, "keep one of the two", severity=WARNING)
-
-
-def check_variable(setting: EnvSetting, facts: Facts, problems: Problems) -> None:
-    """Warn of a variable that this version of vLLM would not read."""
-    catalogue = facts.catalogue
-    if catalogue is None or environment_known(facts.environment_names, catalogue, setting.name):
-        return
-    from launcher.config.suggest import find_nearest  # noqa: PLC0415  (a mistake: see options)
-
-    names = environment_names(facts.environment_names, catalogue)
-    nearest = find_nearest(setting.name, names)
-    hint = f"did you mean '{nearest}'?" if nearest else "remove it, or correct its name"
-    message = f"vLLM {catalogue.version} does not know the variable '{setting.name}'"
-    problems.add(setting.path, message, hint, severity=WARNING, at_key=True)
 
 
 def _path(instance: Instance, *names: str) -> Path:

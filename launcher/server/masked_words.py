@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from launcher.config.secrets import MASK, is_secret_name, mask_urls
-from launcher.server.secret_checks import secret_flag
+from launcher.server.secret_checks import secret_flag, split_flag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ def mask_words(words: Iterable[str], catalogue: Catalogue | None) -> list[str]:
     for word in words:
         if word.startswith("--"):
             behind_secret = secret_flag(word, catalogue) is not None
-            flag, equals, text = word.partition("=")
+            flag, separator, text = split_flag(word)
             text = MASK if behind_secret and text else mask_text(text)
-            shown.append(flag + equals + text)
+            shown.append(flag + separator + text)
         else:
             shown.append(MASK if behind_secret else mask_text(word))
     return shown

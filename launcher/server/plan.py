@@ -8,7 +8,8 @@ from launcher.config.secrets import is_secret_name
 from launcher.process.spec import LogSpec, ProcessSpec, RestartPolicy, Variable
 from launcher.record import record
 from launcher.server.address import health_probe, server_address
-from launcher.server.checks import CHECKS, check_variable
+from launcher.server.checks import CHECKS
+from launcher.server.environment_checks import check_variable
 from launcher.server.facts import (
     PORT_VARIABLE,
     enabled_instances,
@@ -40,6 +41,7 @@ STANDARD_ENV = (("PYTHONUNBUFFERED", "1"), ("CUDA_DEVICE_ORDER", "PCI_BUS_ID"))
 # Ours alone: the overrides may hold the secrets of another instance.
 UNSET = ("AUTO_INFER_VLLM_CONFIG", "AUTO_INFER_VLLM_OVERRIDES")
 EVERY_GPU = "all"
+API_KEY = "VLLM_API_KEY"
 
 
 @record
@@ -87,8 +89,7 @@ def plan_launch(config: LauncherConfig, facts: Facts) -> LaunchPlan:
     enabled = enabled_instances(config)
     prefix = plan_command(config.master, facts, problems) if enabled else ()
     for setting in config.master.env if enabled else ():
-        if setting.name.startswith("VLLM_"):
-            check_variable(setting, facts, problems)
+        check_variable(setting, facts, problems)
     for check in CHECKS:
         check(enabled, facts, problems)
     planned: list[InstancePlan] = []
@@ -164,10 +165,12 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
     strict = config.master.unknown_flags == "error"
     flags = plan_flags(instance, facts.catalogue, problems, strict=strict)
     tokens = (token for each in flags for token in each.tokens)
+    env = _environment(instance, config.master.env, facts, problems)
+    keyed = API_KEY in facts.environ or any(variable.name == API_KEY for variable in env)
     process = ProcessSpec(
         name=instance.name,
         argv=(*prefix, *tokens, *instance.extra_args),
-        env=_environment(instance, config.master.env, facts, problems),
+        env=env,
         unset=(*UNSET, PORT_VARIABLE) if is_hijacked_port(facts.environ) else UNSET,
         log=LogSpec(
             path=log_path(instance),
@@ -185,7 +188,9 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
         stall_timeout_s=control.stall_timeout_s,
         startup_timeout_s=control.startup_timeout_s,
         stop_timeout_s=control.stop_timeout_s,
-        try_it=render_request(instance, address) if is_vllm_module(facts.module) else "",
+        try_it=render_request(instance, address, keyed=keyed)
+        if is_vllm_module(facts.module)
+        else "",
     )
     return InstancePlan(
         instance=instance, process=process, address=address, command=prefix, flags=flags

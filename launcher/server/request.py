@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from launcher.server.model import Instance
 
 
-def render_request(instance: Instance, address: Address) -> str:
-    """Render a completion request as one `curl` command."""
+def render_request(instance: Instance, address: Address, *, keyed: bool) -> str:
+    """Render a completion request as one `curl` command; `keyed`: the server wants a key."""
     probe = health_probe(address)
     where = "http://localhost" if probe.socket_path else probe.address()
     words = ["curl -s"]
@@ -21,7 +21,7 @@ def render_request(instance: Instance, address: Address) -> str:
         words.append("--insecure")
     words.append(f"{where}/v1/completions")
     words.append("-H 'Content-Type: application/json'")
-    if instance.option("api_key"):
+    if keyed:
         words.append('-H "Authorization: Bearer $VLLM_API_KEY"')
     body = f'{{"model": {_json(served_name(instance))}, "prompt": "Hello", "max_tokens": 16}}'
     words.append(f"-d {_quoted(body)}")
@@ -40,7 +40,9 @@ def served_name(instance: Instance) -> str:
 
 
 def _json(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    # Not json.dumps: importing json would delay the first start.
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c >= " " else f"\\u{ord(c):04x}" for c in escaped) + '"'
 
 
 def _quoted(text: str) -> str:

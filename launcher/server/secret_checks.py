@@ -47,8 +47,16 @@ def secret_flag(word: str, catalogue: Catalogue | None) -> str | None:
     """Return the option's name where a word of a command line is the flag of a secret."""
     if not word.startswith("--"):
         return None
-    name = word.partition("=")[0].lstrip("-").replace("-", "_")
+    name = split_flag(word)[0].lstrip("-").replace("-", "_")
     return name if name in SECRET_OPTIONS or is_exposed(name, "", catalogue) else None
+
+
+def split_flag(word: str) -> tuple[str, str, str]:
+    """Split a word into flag, separator and value; a space is meant as `=`, if not taken."""
+    for at, character in enumerate(word):
+        if character in "= ":
+            return word[:at], character, word[at + 1 :]
+    return word, "", ""
 
 
 def _check_words(instance: Instance, facts: Facts, problems: Problems) -> None:
@@ -58,7 +66,7 @@ def _check_words(instance: Instance, facts: Facts, problems: Problems) -> None:
             hint = f'write {name} = "env:NAME" or "file:/path" in the table instead'
             if name not in SECRET_OPTIONS:
                 hint = f"set a variable that the server reads in [instance.{instance.name}.env]"
-            message = f"'extra_args': '{word.partition('=')[0]}' {EXPOSED}"
+            message = f"'extra_args': '{split_flag(word)[0]}' {EXPOSED}"
             problems.add(instance.extra_args_path, message, hint)
 
 

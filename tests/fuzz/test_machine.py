@@ -23,10 +23,11 @@ from launcher.process.events import (
     StopAsked,
     Terminate,
     TimePassed,
+    Unhealthy,
 )
 from launcher.process.fleet import Fleet, Member, State
 from launcher.process.machine import step
-from launcher.process.spec import Exited, Killed, ProcessSpec
+from launcher.process.spec import Exited, Killed, ProcessSpec, RestartPolicy
 from tests.support.history import main_program, server
 
 if TYPE_CHECKING:
@@ -37,6 +38,14 @@ STATUSES = st.one_of(
     st.builds(Exited, code=st.integers(0, 255)), st.builds(Killed, signal=st.integers(1, 64))
 )
 NAMES = "abcd"
+BUDGET = 2
+POLICIES = st.builds(
+    RestartPolicy,
+    mode=st.sampled_from(["no", "on-failure", "always"]),
+    max_restarts=st.just(BUDGET),
+    window_s=st.just(1e9),
+)
+MOST_STARTS = {"no": 1, "on-failure": 1 + BUDGET, "always": 10**9}
 
 
 @st.composite
@@ -49,6 +58,7 @@ def fleets(draw: st.DrawFn) -> Fleet:
         changes: dict[str, object] = {"after": tuple(after), "foreground": draw(st.booleans())}
         if draw(st.booleans()):
             changes["probe"] = None
+        changes["restart"] = draw(POLICIES)
         specs.append(server(name, **changes))
     if draw(st.booleans()):
         specs.append(main_program())
@@ -67,7 +77,7 @@ class Life(RuleBasedStateMachine):
         self.living: dict[str, int] = {}
         self.leftovers: set[str] = set()
         self.asked: set[str] = set()
-        self.ever_started: set[str] = set()
+        self.starts: dict[str, int] = {}
         self.code: int | None = None
         self.next_pid = 100
 
@@ -92,10 +102,14 @@ class Life(RuleBasedStateMachine):
                 assert isinstance(action, Say)
 
     def start(self, name: str) -> None:
-        """Note a start: of a member that has never been started."""
-        assert name not in self.ever_started
+        """Note a start: of a member of which nothing is there, and within its budget."""
+        assert name not in self.starting
+        assert name not in self.living
+        assert name not in self.leftovers
         assert not self.fleet.stopping
-        self.ever_started.add(name)
+        self.starts[name] = self.starts.get(name, 0) + 1
+        assert self.starts[name] <= MOST_STARTS[self.fleet.member(name).spec.restart.mode]
+        self.asked.discard(name)
         self.starting.append(name)
 
     @initialize(fleet=fleets())
@@ -118,6 +132,12 @@ class Life(RuleBasedStateMachine):
     @rule(data=st.data())
     def become_healthy(self, data: st.DataObject) -> None:
         self.happen(Healthy(name=data.draw(st.sampled_from(sorted(self.living)))))
+
+    @precondition(lambda self: self.code is None and self.living)
+    @rule(data=st.data())
+    def fall_sick(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.living)))
+        self.happen(Unhealthy(name=name, reason="no answer"))
 
     @precondition(lambda self: self.code is None and self.living)
     @rule(data=st.data(), status=STATUSES, left=st.booleans())

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.launching import Launcher, Stub
 from tests.support.processes import is_alive
+from tests.support.wait import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,6 +98,14 @@ def test_program_that_cannot_be_executed_ends_with_71(launcher: Launcher) -> Non
     assert run.said() == [f"vllmd: a: could not be started: {reason}"]
 
 
+def test_start_without_descriptors_left_ends_with_71(launcher: Launcher) -> None:
+    limit = ("sh", "-c", 'ulimit -n 12; exec "$@"', "sh")
+    run = launcher.start(*(Stub(name=name) for name in "abc"), prefix=limit)
+    assert run.wait() == 71
+    assert "could not be started: too many open files" in run.stderr()
+    assert launcher.left() == []
+
+
 @pytest.mark.parametrize("server", [{"stub_hang": True}, {"stub_mute": True}, {"stub_status": 500}])
 def test_server_that_is_not_healthy_in_time_is_stopped_and_has_failed(
     launcher: Launcher, server: Mapping[str, object]
@@ -120,3 +129,14 @@ def test_slow_server_is_healthy_when_it_answers_and_not_before(launcher: Launche
     run.wait_healthy()
     line = next(line for line in run.said() if "healthy after" in line)
     assert float(line.split("after ")[1].split()[0]) >= 0.8
+
+
+def test_process_in_a_session_of_its_own_ends_with_its_instance(launcher: Launcher) -> None:
+    """An engine that left the group would hold its GPU while the launcher lives on."""
+    daemon = {"stub_daemon": True, "stub_die_after": 0.5}
+    run = launcher.start(Stub(name="a", server=daemon), Stub(name="b"))
+    run.wait_for("a: left processes behind", 15)
+    wait_until(lambda: len(launcher.left()) <= 2, "only the launcher and b to be left", 15)
+    assert is_alive(run.pid_of("b"))
+    run.signal(signal.SIGTERM)
+    assert run.wait() == 0

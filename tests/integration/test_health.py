@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import select
 import socket
 import threading
@@ -79,6 +80,29 @@ def test_answer_is_judged_by_its_status_line(
     tend_until_asked(check)
     assert check.healthy is healthy
     check.close()
+
+
+def test_answer_counts_though_the_server_keeps_the_connection(server: socket.socket) -> None:
+    check = watch_of(probe_of(server), time.monotonic())
+    check.tend(time.monotonic())
+    connection, _ = server.accept()
+    with connection:
+        check.tend(time.monotonic())
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        tend_until_asked(check, within_s=2)
+        assert check.healthy
+
+
+def test_watch_without_descriptors_left_asks_later(server: socket.socket) -> None:
+    check = watch_of(probe_of(server), 0.0)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        check.tend(1.0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (check.healthy, check.descriptor, check.due) == (False, None, 1.0 + RECHECK_S)
 
 
 def test_answer_that_comes_byte_by_byte_is_put_together(server: socket.socket) -> None:

@@ -154,8 +154,12 @@ def test_full_disk_stops_nobody_and_is_told(launcher: Launcher) -> None:
         run = launcher.start(Stub(control={"log_file": str(path)}, server=server))
         run.wait_healthy()
         run.wait_for("a: the log cannot be written (disk full?): output is being lost")
-        stop(run)
         assert path.stat().st_size > 200_000
+        path.write_bytes(b"")  # somebody makes room
+        os.kill(run.pid_of(), signal.SIGUSR1)
+        run.wait_for("a: the log can be written again")
+        assert path.read_text() == "got SIGUSR1\n"
+        stop(run)
     finally:
         launcher.clean()
         subprocess.run(["umount", str(disk)], check=True)

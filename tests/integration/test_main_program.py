@@ -148,3 +148,10 @@ def test_instance_switched_off_is_skipped(launcher: Launcher) -> None:
     run.wait_healthy("b")
     assert " a: " not in run.stderr()
     assert not run.log("a").exists()
+
+
+def test_launcher_switched_off_has_nothing_to_run(launcher: Launcher) -> None:
+    run = launcher.start(Stub(), master={"enable": False})
+    assert run.wait() == 0
+    assert run.stderr() == "vllmd: nothing to run ('a': master.enable is false)\n"
+    assert not run.log().exists()

@@ -175,9 +175,11 @@ BODIES = {
             "error: FOLDER/vllm.toml:7:8: 'port': expected an integer, 1 to 65535, got -1\n"
             "   7 | port = -1\n"
             "     |        ^^\n"
+            "hint: write it like port = 8000\n"
             "error: FOLDER/vllm.toml:9:8: 'port': expected an integer, 1 to 65535, got 70000\n"
             "   9 | port = 70000\n"
             "     |        ^^^^^\n"
+            "hint: write it like port = 8000\n"
             "2 errors\n"
         ),
     ),

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from launcher.process.machine import ECHO_S
 from tests.support.launching import Launcher, Stub, can_bind
 from tests.support.processes import is_alive
 from tests.support.wait import wait_until
@@ -50,10 +51,20 @@ def test_run_told_twice_kills_now(launcher: Launcher) -> None:
     run.wait_healthy()
     run.signal(signal.SIGTERM)
     run.wait_for("stopping")
+    time.sleep(ECHO_S)  # sooner, it would be taken for the first once more
     run.signal(signal.SIGTERM)
     assert run.wait(3) == 137
     assert "vllmd: got SIGTERM: stopping now" in run.said()
     assert launcher.left() == []
+
+
+def test_run_told_twice_in_a_moment_gives_servers_their_grace(launcher: Launcher) -> None:
+    run = launcher.start(*(Stub(name=name) for name in "abc"))
+    run.wait_healthy("a", "b", "c")
+    run.signal(signal.SIGTERM)
+    run.signal(signal.SIGINT)
+    assert run.wait() == 0
+    assert "stopping now" not in run.stderr()
 
 
 def test_run_with_stopped_server_kills_it_all_the_same(launcher: Launcher) -> None:

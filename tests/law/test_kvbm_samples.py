@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 
 from launcher.config.document import Document, decode_toml
+from launcher.config.layers import layer
 from launcher.config.problems import Origin
 from launcher.kvbm.environment import VARIABLES
-from launcher.kvbm.fields import TABLES
 from launcher.kvbm.load import read_overrides
 from launcher.kvbm.model import KvbmConfig
+from launcher.kvbm.plan import plan_transfer
 from launcher.kvbm.resolve import KvbmFacts, Resolution, collect_layers, resolve
 from launcher.kvbm.samples import SAMPLES
+from launcher.kvbm.tables import TABLES
 from tools.docs import render_kvbm_page
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,3 +81,12 @@ def test_full_sample_is_one_object_with_three_sections() -> None:
 def test_page_names_every_variable() -> None:
     page = (ROOT / "docs" / "kvbm.md").read_text()
     assert [each.name for each in VARIABLES if f"`{each.name}`" not in page] == []
+
+
+def test_example_of_the_page_plans_without_problems() -> None:
+    page = (ROOT / "docs" / "kvbm.md").read_text()
+    example = page.partition("```toml\n")[2].partition("```")[0]
+    tree = layer((toml(example),))
+    made = plan_transfer(tree, "chat", KvbmFacts(cpu_count=64, environ={}))
+    assert made.problems == ()
+    assert made.value is not None

@@ -31,7 +31,8 @@ def main() -> None:
     with redirect_stdout(sys.stderr):
         force_platform()
         parser = make_parser()
-    _say({"options": [describe(action) for action in parser._actions]})  # noqa: SLF001
+    flags = {flag: action.dest for flag, action in parser._option_string_actions.items()}  # noqa: SLF001
+    _say({"options": [describe(action) for action in parser._actions], "flags": flags})  # noqa: SLF001
     for line in sys.stdin:
         _say(answer(parser, json.loads(line)))
 
@@ -67,7 +68,6 @@ def describe(action: argparse.Action) -> dict[str, Any]:
             sample[field.name] = plain(field.default)
     return {
         "dest": action.dest,
-        "flags": action.option_strings,
         "dataclass": bool(cls),
         "sample": sample,
         "default": plain(action.default),

@@ -2,8 +2,9 @@
 
 Run as `python -m tests.programs.stub_server`. It takes vLLM's flags that matter to
 a launcher (`--host --port --uds --served-model-name --model --ssl-keyfile --ssl-certfile`), answers
-`/health`, `/v1/models` and `/v1/completions`, and ends with code 0 on SIGTERM, as vLLM does. Every
-other flag is ignored, except these, each of which makes it misbehave in one way:
+`/health`, `/v1/models` and `/v1/completions`, and ends with code 0 on SIGTERM, as vLLM does; it
+says when SIGUSR1 arrives. Every other flag is ignored, except these, each of which makes it
+misbehave in one way:
 
     --stub-slow S              healthy only after S seconds; until then connections are refused
     --stub-hang                never listens, lives on
@@ -93,6 +94,7 @@ def prepare(flags: Flags) -> None:
     """Do what comes before the socket: signals, descendants, words."""
     ignore = flags.has("--stub-ignore-term")
     signal.signal(signal.SIGTERM, signal.SIG_IGN if ignore else lambda *_: leave(flags, 0))
+    signal.signal(signal.SIGUSR1, lambda *_: print("got SIGUSR1", flush=True))
     if flags.has("--stub-report"):
         write_report(flags.text("--stub-report"))
     for key, loop in (("--stub-child", wait_for_ever), ("--stub-flood", flood)):

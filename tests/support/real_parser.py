@@ -28,7 +28,9 @@ class RealParser:
             env=environment,
             text=True,
         )
-        self.options: list[dict[str, Any]] = self._hear()["options"]
+        said = self._hear()
+        self.options: list[dict[str, Any]] = said["options"]
+        self.flags: dict[str, str] = said["flags"]  # every spelling, and the option it sets
 
     def parse(self, tokens: list[str], dest: str, fields: list[str] | None = None) -> Any:
         """Return what the parser makes of an option, or of the fields of a dataclass.

@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 from typing import TYPE_CHECKING
 
+from tests.support.wait import wait_until
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 MARKER = "VLLMD_TEST_RUN"
 
@@ -46,7 +47,7 @@ class Running:
             assert self.process.poll() is None or text in self.stderr, self.stderr
             return text in self.stderr
 
-        wait_until(said, timeout_s, lambda: f"no {text!r} in:\n{self.stderr}")
+        wait_until(said, f"the launcher to say {text!r}", timeout_s)
 
     def stop(self, timeout_s: float = 60) -> int:
         """Send SIGTERM and return the exit code."""
@@ -96,27 +97,3 @@ def running(words: Sequence[str], environ: Mapping[str, str] | None = None) -> I
         for pid in run.descendants():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-
-
-def wait_until(
-    condition: Callable[[], bool], timeout_s: float, describe: Callable[[], str] = str
-) -> None:
-    """Wait for a condition; fail with a description when the time is over."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout_s} s: {describe()}"
-        time.sleep(0.02)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
-def is_listening(port: int) -> bool:
-    """Tell whether somebody accepts connections on a port."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

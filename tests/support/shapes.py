@@ -59,8 +59,11 @@ TABLES: dict[str, dict[str, Any]] = {
 }
 
 
-def cases_of(option: Option, sample: dict[str, Any]) -> Iterator[Case]:
-    """Yield values and their meanings. `sample` is a table that the option's dataclass takes."""
+def cases_of(option: Option, sample: dict[str, Any] | None) -> Iterator[Case]:
+    """Yield values and their meanings.
+
+    `sample` is a table that the option's dataclass takes; None where any table will do.
+    """
     if option.name in SPECIAL:
         yield from SPECIAL[option.name]
         return
@@ -69,19 +72,21 @@ def cases_of(option: Option, sample: dict[str, Any]) -> Iterator[Case]:
         yield from _lists(option, [case for case in ones if case[1] is not None])
         return
     yield from ones
-    if option.kind not in {"flag", "json", "flag_or_string"}:
+    if option.kind not in {"flag", "json", "flag_or_string", "truthy"}:
         yield from (([value], meant) for value, meant in ones if not isinstance(value, dict))
     if option.optional:
         yield ("None", None)
         yield ("", None)
 
 
-def _ones(option: Option, sample: dict[str, Any]) -> Iterator[Case]:
+def _ones(option: Option, sample: dict[str, Any] | None) -> Iterator[Case]:
     kind = option.kind
     if kind == "flag":
         yield from ((True, True), (False, False))
     elif kind == "flag_or_string":
         yield from ((True, True), (False, option.default), ("secret", "secret"), ("-s", "-s"))
+    elif kind == "truthy":
+        yield from ((True, True), (False, False), ("any text", True))
     elif option.choices and not option.suggested:
         yield from _choices(option)
     elif kind == "string":
@@ -104,11 +109,11 @@ def _choices(option: Option) -> Iterator[Case]:
             yield str(choice).upper().replace("_", "-"), choice
 
 
-def _json(option: Option, sample: dict[str, Any]) -> Iterator[Case]:
+def _json(option: Option, sample: dict[str, Any] | None) -> Iterator[Case]:
     things: list[Any] = ARRAYS if option.json == "array" else OBJECTS
     if option.name in TABLES:
         things = [TABLES[option.name]]
-    elif sample:
+    elif sample is not None:
         things = [sample]
     for thing in things:
         yield thing, thing

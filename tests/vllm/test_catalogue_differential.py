@@ -12,9 +12,10 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from launcher.server.catalogue.data import load_catalogue
+from launcher.server.catalogue.data import load_catalogue, load_environment
 from launcher.server.catalogue.installed import find_installed
 from launcher.server.catalogue.lines import find_lines
+from launcher.server.catalogue.texts import environment_names
 from launcher.server.catalogue.tokens import render_tokens
 from launcher.server.catalogue.values import check_value
 from tests.support.real_parser import RealParser
@@ -86,13 +87,26 @@ def test_options_of_the_parser_are_those_of_the_catalogue(
         assert len(parser.options) == 318
 
 
+def test_every_long_flag_of_the_parser_is_found_and_no_other(
+    parser: RealParser, catalogue: Catalogue
+) -> None:
+    real = {flag: dest for flag, dest in parser.flags.items() if flag.startswith("--")}
+    del real["--help"]
+    keys = {flag: flag[2:] for flag in real}
+    keys |= {f"--no-{flag[2:]}": f"no-{flag[2:]}" for flag in real}
+    keys |= {flag[:-1]: flag[2:-1] for flag in real}  # an abbreviation
+    found = {flag: option.target for flag, key in keys.items() if (option := catalogue.find(key))}
+    assert found == real
+
+
 def test_every_option_gets_every_value_as_meant(parser: RealParser, catalogue: Catalogue) -> None:
     wrong = []
     count = 0
     for option in catalogue.options():
         if option.name in EXCEPTIONS:
             continue
-        cases = list(cases_of(option, described(parser)[option.name]["sample"]))
+        facts = described(parser)[option.name]
+        cases = list(cases_of(option, facts["sample"] if facts["dataclass"] else None))
         assert cases, option.name
         for value, meant in cases:
             count += 1
@@ -189,6 +203,7 @@ def test_regenerated_version_equals_the_committed_data(catalogue: Catalogue) -> 
     for name, option in said["options"].items():
         committed = _line(catalogue, name).split("\t")[2:]
         assert committed == list(render_row(name, option)), name
+    assert environment_names(load_environment(), catalogue) == said["environment"]
 
 
 def _line(catalogue: Catalogue, name: str) -> str:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.launching import free_port
 from tests.support.processes import all_pids, read_proc
-from tests.support.running import Running, free_port, running, wait_until
+from tests.support.running import Running, running
+from tests.support.wait import wait_until
 from tests.vllm.test_serving import START_S, complete, write_config
 
 if TYPE_CHECKING:
@@ -27,9 +29,7 @@ def times(run: Running, text: str) -> int:
 
 def wait_again(run: Running, text: str, count: int, within_s: float) -> None:
     """Wait until a text has been said for the `count`-th time."""
-    wait_until(
-        lambda: times(run, text) >= count, within_s, lambda: f"{count} x {text!r}:\n{run.stderr}"
-    )
+    wait_until(lambda: times(run, text) >= count, f"{count} x {text!r}", within_s)
 
 
 def server_pid(run: Running) -> int:
@@ -98,8 +98,7 @@ def test_faults_of_one_life_are_each_found_and_followed_by_an_answer(
 def test_mistakes_of_a_user_are_called_by_their_names(
     tmp_path: Path, vllm_python: str, demo_model: Path
 ) -> None:
-    taken = socket.create_server(("127.0.0.1", 0))
-    ports = {"flag": free_port(), "model": free_port(), "port": taken.getsockname()[1]}
+    ports = {"flag": free_port(), "model": free_port(), "port": free_port()}
     config = write_config(tmp_path, vllm_python, demo_model, ports)
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -112,6 +111,8 @@ def test_mistakes_of_a_user_are_called_by_their_names(
         "model": "the model's files are not there, or not all of them",
         "port": "its address is taken by another program",
     }
-    with taken, running(["run", str(config)]) as run:
-        for name, words in expected.items():
-            run.wait_for(f"{name}: it was: {words}", START_S)
+    with running(["run", str(config)]) as run:
+        run.wait_for("port: started (pid ", 10)  # it was free before; vLLM imports for seconds
+        with socket.create_server(("127.0.0.1", ports["port"])):
+            for name, words in expected.items():
+                run.wait_for(f"{name}: it was: {words}", START_S)

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from launcher.cli.kvbm import main
+from tests.support.launching import free_port
 from tests.support.real_parser import RealParser
-from tests.support.running import free_port, running
+from tests.support.running import running
 
 START_S = 240  # about 25 s on two idle cores
 PROGRAMS = Path(__file__).parents[1] / "programs"
@@ -59,6 +60,7 @@ enable = true
 kv_connector = "NoopConnector"
 kv_connector_module_path = "noop_connector"
 kv_load_failure_policy = "recompute"
+multi_connector = true
 default.nova.backend.tcp_port = 0
 
 [kvbm.leader]
@@ -96,6 +98,13 @@ dtype = "bfloat16"
 max_model_len = 256
 enforce_eager = true
 """
+OTHER = """
+[instance.demo.server.kv_transfer_config]
+kv_connector = "NoopConnector"
+kv_connector_module_path = "noop_connector"
+kv_role = "kv_both"
+kv_connector_extra_config = { other = true }
+"""
 
 
 def complete(port: int) -> str:
@@ -129,20 +138,31 @@ def test_flag_is_taken_by_the_real_parser(
     }
 
 
-def test_connector_in_both_roles_receives_the_three_sections(
-    tmp_path: Path, vllm_python: str, demo_model: Path
-) -> None:
+def tell(folder: Path, python: str, model: Path, more: str = "") -> list[tuple[str, object]]:
+    """Serve one completion; return the role and the settings of every connector that was built."""
     port = free_port()
-    config = tmp_path / "vllm.toml"
-    config.write_text(
-        CONFIG.format(
-            python=vllm_python, programs=PROGRAMS, folder=tmp_path, model=demo_model, port=port
-        )
-    )
+    config = folder / "vllm.toml"
+    text = CONFIG.format(python=python, programs=PROGRAMS, folder=folder, model=model, port=port)
+    config.write_text(text + more)
     with running(["run", str(config)]) as run:
         run.wait_for("demo: healthy", START_S)
         assert complete(port)
         assert run.stop() == 0
-    told = [json.loads(line) for line in (tmp_path / "told.jsonl").read_text().splitlines()]
-    assert {each["role"] for each in told} == {"SCHEDULER", "WORKER"}
-    assert [each["extra_config"] for each in told] == [SECTIONS] * len(told)
+    lines = (folder / "told.jsonl").read_text().splitlines()
+    return [(told["role"], told["extra_config"]) for told in map(json.loads, lines)]
+
+
+def test_connector_in_both_roles_receives_the_three_sections(
+    tmp_path: Path, vllm_python: str, demo_model: Path
+) -> None:
+    told = tell(tmp_path, vllm_python, demo_model)
+    assert {role for role, _ in told} == {"SCHEDULER", "WORKER"}
+    assert [settings for _, settings in told] == [SECTIONS] * len(told)
+
+
+def test_connector_beside_another_one_receives_them_too(
+    tmp_path: Path, vllm_python: str, demo_model: Path
+) -> None:
+    told = tell(tmp_path, vllm_python, demo_model, OTHER)
+    for role in ("SCHEDULER", "WORKER"):
+        assert [settings for each, settings in told if each == role] == [SECTIONS, {"other": True}]

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.running import free_port, is_listening, running, wait_until
+from tests.support.launching import free_port, is_listening
+from tests.support.running import running
+from tests.support.wait import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,12 +131,12 @@ def test_killed_server_leaves_no_engine(tmp_path: Path, vllm_python: str, demo_m
     """The engine of a server that was killed would hold its GPU memory for ever."""
     port = free_port()
     config = write_config(tmp_path, vllm_python, demo_model, {"demo": port})
-    with running(["run", str(config)]) as run:
+    with running(["run", str(config), "--set", "instance.control.restart=no"]) as run:
         run.wait_for("demo: healthy", START_S)
         started = run.stderr.split("started (pid ")[1]
         pid = int(started.split(")")[0])
         assert len(run.descendants()) > 1
         os.kill(pid, signal.SIGKILL)
         assert run.wait(60) == 137
-        wait_until(lambda: run.descendants() == [], 10)
+        wait_until(lambda: run.descendants() == [], "the end of all its processes")
     assert "demo: ended without being asked (killed by SIGKILL)" in run.stderr

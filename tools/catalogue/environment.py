@@ -1,11 +1,27 @@
-"""Read the names of vLLM's environment variables from its `envs.py`, without running it."""
+"""Read the names of vLLM's environment variables from its sources, without running them."""
 
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 TABLE = "environment_variables"
+# A handful of variables are read where they are used, past the table.
+DIRECT_READ = re.compile(r"""(?:environ(?:\.get)?[\[(]|getenv\()\s*["'](VLLM_[A-Z0-9_]+)["']""")
+
+
+def find_names(package: Path) -> list[str]:
+    """Return the `VLLM_*` names that vLLM reads, sorted. `package` is the folder `vllm`.
+
+    Raises:
+        LookupError: its `envs.py` has no table of known variables.
+    """
+    names = set(read_names(str(package / "envs.py")))
+    for path in package.rglob("*.py"):
+        if "third_party" not in path.parts:
+            names.update(DIRECT_READ.findall(path.read_text(encoding="utf-8")))
+    return sorted(names)
 
 
 def read_names(path: str) -> list[str]:

@@ -12,9 +12,10 @@ import json
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tools.catalogue.environment import read_names
+from tools.catalogue.environment import find_names
 from tools.catalogue.kinds import describe_action
 from tools.catalogue.releases import PARSER_CLASS_MODULES, PARSER_MODULES
 from tools.catalogue.stubs import install_stubs
@@ -40,7 +41,7 @@ def main() -> None:
         found = {
             "actions": len(parser._actions),  # noqa: SLF001
             "options": describe_parser(parser),
-            "environment": read_names(_module_file("vllm.envs")),
+            "environment": find_names(_package_folder("vllm")),
         }
     json.dump(found, sys.stdout)
 
@@ -97,11 +98,11 @@ def _first_of(names: tuple[str, ...], attribute: str) -> ModuleType:
     raise LookupError(f"no module has {attribute}: {', '.join(names)}")
 
 
-def _module_file(name: str) -> str:
+def _package_folder(name: str) -> Path:
     path = importlib.import_module(name).__file__
     if path is None:
-        raise LookupError(f"module {name} has no file")
-    return path
+        raise LookupError(f"package {name} has no file")
+    return Path(path).parent
 
 
 if __name__ == "__main__":

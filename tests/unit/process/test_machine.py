@@ -124,6 +124,13 @@ def test_main_program_told_to_wait_never_starts_after_a_failure() -> None:
     assert history.happen(ended("a")) == ["finish 7"]
 
 
+def test_failure_that_keeps_the_main_program_out_starts_nobody_else() -> None:
+    servers = server("a"), server("b", after=("a",))
+    history = History(*servers, main_program(), wait_ready=True)
+    history.happen(Begun(), A)
+    assert history.happen(ended("a", FAILED)) == ["finish 7"]
+
+
 def test_end_of_main_program_ends_all_with_its_code() -> None:
     history = History(server("a"), main_program())
     history.happen(Begun(), A, MAIN)
@@ -255,15 +262,29 @@ def test_process_given_up_that_dies_later_stays_ended() -> None:
 def test_second_stop_kills_everybody_now() -> None:
     history = begun("a", "b")
     history.happen(StopAsked())
-    assert history.happen(StopAsked()) == ["kill a", "kill b"]
-    assert history.happen(StopAsked()) == []
+    assert history.happen(StopAsked(), at=1) == ["kill a", "kill b"]
+    assert history.happen(StopAsked(), at=2) == []
     assert history.happen(ended("a", BY_KILL), ended("b", BY_KILL)) == ["finish 137"]
 
 
 def test_second_stop_spares_those_that_have_ended() -> None:
     history = begun("a", "b")
     history.happen(StopAsked(), ended("a"))
+    assert history.happen(StopAsked(), at=1) == ["kill b"]
+
+
+def test_second_stop_within_a_moment_is_the_first_once_more() -> None:
+    history = begun("a")
+    history.happen(StopAsked(), at=5)
+    assert history.happen(StopAsked(), at=5.2) == []
+    assert history.happen(StopAsked(), at=5.4) == ["kill a"]
+
+
+def test_stop_while_the_end_has_begun_by_itself_kills_now() -> None:
+    history = History(server("a", foreground=True), server("b"))
+    history.happen(Begun(), A, B, ended("a", FAILED))
     assert history.happen(StopAsked()) == ["kill b"]
+    assert history.happen(ended("b", BY_KILL)) == ["finish 7"]
 
 
 def test_death_during_grace_is_no_failure() -> None:
@@ -342,7 +363,7 @@ def test_leftovers_of_foreground_hold_up_the_end_but_not_the_stop() -> None:
 def test_second_stop_kills_leftovers_now() -> None:
     history = begun("a")
     history.happen(StopAsked(), ended("a", left=True))
-    assert history.happen(StopAsked()) == ["kill a"]
+    assert history.happen(StopAsked(), at=1) == ["kill a"]
 
 
 @pytest.mark.parametrize("name", ["a", "b"])

@@ -25,6 +25,9 @@ HOLDERS = {
     "an unknown option": f'[instance.a.server]\nssl_keyfile_password = "{SECRET}"',
     "an extra argument": f'[instance.a.server]\nextra_args = ["--api-key", "{SECRET}"]',
     "an extra word": f'[instance.a.server]\nextra_args = ["--hf-token={SECRET}"]',
+    "a flag and its value in one word": (
+        f'[instance.a.server]\nextra_args = ["--api-key {SECRET}"]'
+    ),
     "the second of two": f'[instance.a.server]\nextra_args = ["--api-key", "x", "{SECRET}"]',
     "JSON": f'[instance.a.server]\nspeculative_config = {{ api_key = "{SECRET}" }}',
     "deep JSON": f'[instance.a.server]\nhf_overrides = {{ x = [{{ token = "{SECRET}" }}] }}',

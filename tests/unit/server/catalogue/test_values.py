@@ -120,6 +120,12 @@ def test_value_that_vllm_takes_is_fine(key: str, value: TomlValue) -> None:
             "expected a finite number, got nan",
             "give a finite number",
         ),
+        (
+            "trust_remote_code",
+            [True],
+            "expected true or false as element, got a boolean",
+            "give the value itself, without brackets around it",
+        ),
         ("model", "--", "'--' cannot be the value of a flag", "choose another value"),
         ("model", "a\0", "a NUL character cannot be passed to a program", "remove it"),
     ],
