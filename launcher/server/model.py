@@ -197,6 +197,31 @@ CONTROL_KEYS = (
         "started again, by `restart`). After the first failure they come every 5 s.",
     ),
     Key(
+        name="health_timeout_s",
+        check=seconds,
+        expected="number of seconds",
+        default=20.0,
+        doc="How long a healthy server may take to answer a probe.",
+    ),
+    Key(
+        name="probe",
+        check=one_of("health", "generate"),
+        expected='"health" or "generate"',
+        default="health",
+        doc="What a healthy server is asked. health: `/health`, which answers even if the engine "
+        "hangs. generate: one token of the model, so that a hanging engine is found; one that is "
+        "merely busy is not restarted, because its counters in `/metrics` move.",
+    ),
+    Key(
+        name="stall_timeout_s",
+        check=seconds,
+        expected="number of seconds",
+        default=0.0,
+        default_words="nobody looks",
+        doc="How long requests may be running without a token coming of them, as `/metrics` tells, "
+        "before a server counts as dead.",
+    ),
+    Key(
         name="startup_timeout_s",
         check=seconds,
         expected="number of seconds",
@@ -210,6 +235,15 @@ CONTROL_KEYS = (
         expected="number of seconds",
         default=30.0,
         doc="Grace between SIGTERM and SIGKILL to the whole process group.",
+    ),
+    Key(
+        name="drain_s",
+        check=integer(0),
+        expected="integer, seconds",
+        default=0,
+        doc="How long a server that is stopped may finish the requests under way; 0 cuts them off. "
+        "It becomes vLLM's `--shutdown-timeout`, and `stop_timeout_s` is at least 10 s more, "
+        "unless it is set. The container needs a longer grace than either.",
     ),
 )
 
@@ -247,8 +281,12 @@ class ControlConfig:
     restart_window_s: float
     health_interval_s: float
     health_failures: int
+    health_timeout_s: float
+    probe: str
+    stall_timeout_s: float
     startup_timeout_s: float
     stop_timeout_s: float
+    drain_s: int
 
 
 @record

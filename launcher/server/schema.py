@@ -52,8 +52,12 @@ KEY_SCHEMAS: dict[str, Schema] = {
     "restart_window_s": SECONDS,
     "health_interval_s": SECONDS,
     "health_failures": {"type": "integer", "minimum": 1},
+    "health_timeout_s": SECONDS,
+    "probe": {"enum": ["health", "generate"]},
+    "stall_timeout_s": SECONDS,
     "startup_timeout_s": SECONDS,
     "stop_timeout_s": SECONDS,
+    "drain_s": {"type": "integer", "minimum": 0},
 }
 ENV: Schema = {
     "type": "object",
