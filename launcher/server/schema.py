@@ -37,6 +37,8 @@ KEY_SCHEMAS: dict[str, Schema] = {
     "api_server_module": STRING,
     "python": STRING,
     "unknown_flags": {"enum": ["error", "warn"]},
+    "control_socket": {"type": "string", "pattern": "^/", "maxLength": 107},
+    "listen": {"type": "string", "pattern": "^[^ ]+:[0-9]{1,5}$"},
     "enabled": BOOLEAN,
     "background": BOOLEAN,
     "log_dir": PATH,
@@ -51,8 +53,12 @@ KEY_SCHEMAS: dict[str, Schema] = {
     "restart_window_s": SECONDS,
     "health_interval_s": SECONDS,
     "health_failures": {"type": "integer", "minimum": 1},
+    "health_timeout_s": SECONDS,
+    "probe": {"enum": ["health", "generate"]},
+    "stall_timeout_s": SECONDS,
     "startup_timeout_s": SECONDS,
     "stop_timeout_s": SECONDS,
+    "drain_s": {"type": "integer", "minimum": 0},
     "timeout_profile": {"enum": [*PROFILES]},
 }
 ENV: Schema = {
