@@ -1,4 +1,4 @@
-"""Where a launcher and those who command it meet: the folder and the name of the control socket."""
+"""Where a launcher and its clients meet: the folder and name of the control socket, TCP too."""
 
 from __future__ import annotations
 
@@ -64,6 +64,24 @@ def meet(wanted: str, environ: Mapping[str, str]) -> Meeting:
         except OSError as error:
             reasons.append(f"{folder}: {(error.strerror or str(error)).lower()}")
     raise StartError("; ".join(reasons), 'set [master] control_socket = "/path"')
+
+
+def listen_tcp(host: str, port: int) -> socket.socket:
+    """Listen on a TCP address.
+
+    Raises:
+        OSError: it is in use, or no address of this machine.
+    """
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+        listener.setblocking(False)  # noqa: FBT003
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 def is_alive(path: str) -> bool:
