@@ -26,6 +26,8 @@ from launcher.process.events import (
     Gone,
     Healthy,
     Kill,
+    MemoryOwed,
+    MemoryReturned,
     Reloaded,
     Say,
     Spawned,
@@ -91,6 +93,11 @@ def _react_member(  # noqa: PLR0911  (one per event)
         return ended(fleet, member, event, now)
     if isinstance(event, Gone):
         return gone(fleet, member, now)
+    if isinstance(event, MemoryOwed):
+        return replace(fleet, owing=(*fleet.owing, event.name)), []
+    if isinstance(event, MemoryReturned):
+        owing = tuple(name for name in fleet.owing if name != event.name)
+        return replace(fleet, owing=owing), []
     return obey(fleet, member, event, now)
 
 

@@ -24,6 +24,7 @@ misbehave in one way:
     --stub-child               leaves a child in its process group that ignores SIGTERM
     --stub-daemon              leaves a grandchild in a session of its own that ignores SIGTERM
     --stub-flood               leaves a child in its group that writes to the log without end
+    --stub-chatty S            from when it listens on, writes a line every S seconds
     --stub-report FILE         writes what it was given (argv, environment, ...) as JSON to FILE
 """
 
@@ -88,6 +89,10 @@ def main(flags: Flags) -> None:
     if flags.has("--stub-freeze-after"):
         signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGSTOP))
         signal.setitimer(signal.ITIMER_REAL, flags.number("--stub-freeze-after"))
+    if flags.has("--stub-chatty"):
+        signal.signal(signal.SIGALRM, lambda *_: print("chat", flush=True))
+        pause = flags.number("--stub-chatty")
+        signal.setitimer(signal.ITIMER_REAL, pause, pause)
     serve(server, flags)
 
 
