@@ -39,9 +39,12 @@ def test_status_shows_each_instance(launcher: Launcher) -> None:
 
 
 def test_status_without_a_launcher_is_69(launcher: Launcher) -> None:
-    asked = launcher.ask("status")
+    asked = launcher.ask("status", env={"VLLMD_SOCKET": launcher.socket()})
     assert asked.code == 69
-    assert asked.stderr.startswith("error: no launcher is running\nhint: start one with")
+    said = (
+        f"error: no launcher listens on '{launcher.socket()}'\nhint: start one with 'vllmd run'\n"
+    )
+    assert asked.stderr == said
 
 
 def test_status_is_1_while_one_is_not_ready(launcher: Launcher) -> None:
@@ -63,6 +66,23 @@ def test_status_shows_failed_for_good(launcher: Launcher) -> None:
     run.wait_healthy("a")
     assert launcher.wait_state("failed", "b")["pid"] is None
     assert "exit code 7" in launcher.ask("status").stdout
+
+
+def test_status_tells_what_a_failure_was_and_what_to_do(launcher: Launcher) -> None:
+    words = "torch.OutOfMemoryError: CUDA out of memory."
+    broken = Stub(name="b", server={"stub_say": words, "stub_die": 1})
+    launcher.start(Stub(name="a"), broken).wait_healthy("a")
+    found = launcher.wait_state("failed", "b")
+    assert found["diagnosis"]["kind"] == "gpu-memory"
+    shown = launcher.ask("status").stdout
+    assert found["diagnosis"]["what"] in shown
+    assert f"hint: {found['diagnosis']['advice']}" in shown
+
+
+def test_status_tells_how_the_start_went(launcher: Launcher) -> None:
+    launcher.start(Stub()).wait_healthy()
+    phases = [each["phase"] for each in launcher.status()["timeline"]]
+    assert phases == ["first line", "healthy"]
 
 
 def test_stop_and_start_leave_the_other_alone(launcher: Launcher) -> None:
