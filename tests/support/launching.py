@@ -235,6 +235,7 @@ class Launcher:
 
     def status(self, name: str = "a") -> dict[str, Any]:
         """Return what `vllmd status` says of an instance."""
+        wait_until(lambda: os.path.exists(self.socket()), "the control socket")
         asked = self.ask("status", "--json", "--socket", self.socket())
         assert asked.code in {0, 1}, asked.stderr
         instances = json.loads(asked.stdout)["instances"]
