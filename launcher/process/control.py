@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Serve: TypeAlias = Callable[[Request, bool], "Response | LogReply"]
 
 MOST_CLIENTS = 64  # on each listener at once; more have to wait in its backlog
+DEAF_S = 1.0  # how long nobody is heard where descriptors have run out
 CREDENTIALS = struct.Struct("3i")  # pid, uid, gid (SO_PEERCRED, unix(7))
 LOG_TYPE = "application/octet-stream"
 
@@ -45,17 +46,20 @@ class Control:
 
     def __init__(self, serve: Serve, listeners: Iterable[socket.socket]) -> None:
         self._serve = serve
+        self._deaf_until = 0.0
         self._clients: dict[socket.socket, list[Connection]] = {each: [] for each in listeners}
 
     @property
     def due(self) -> float:
         """When to tend even if nothing happens."""
-        return min((each.due for each in self._connections()), default=NEVER)
+        hears_again = self._deaf_until if self._deaf_until > time.monotonic() else NEVER
+        return min((hears_again, *(each.due for each in self._connections())))
 
     def watch(self, poll: select.poll) -> None:
         """Register all that may become ready."""
+        hears = self._deaf_until <= time.monotonic()
         for listener, clients in self._clients.items():
-            if len(clients) < MOST_CLIENTS:
+            if hears and len(clients) < MOST_CLIENTS:
                 poll.register(listener.fileno(), select.POLLIN)
         for each in self._connections():
             poll.register(each.descriptor, each.events)
@@ -92,8 +96,11 @@ class Control:
         while len(clients) < MOST_CLIENTS:
             try:
                 client, _ = listener.accept()
+            except BlockingIOError:
+                return  # that was all
             except OSError:
-                return  # nobody is left, or no descriptor is
+                self._deaf_until = now + DEAF_S  # no descriptor is left
+                return
             local = listener.family == socket.AF_UNIX
             clients.append(Connection(client, now, trusted=local and _is_ours(client)))
             clients[-1].stranger = local and not clients[-1].trusted
