@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from launcher.config.reader import Refusal
@@ -32,7 +34,7 @@ def test_address_is_host_and_port(text: str, address: tuple[str, int]) -> None:
         *("256.0.0.1:80", "a.b:80", "::1:80", "[::1]"),
     ],
 )
-def test_what_is_no_address_is_refused(value: object) -> None:
+def test_what_is_no_address_is_refused(value: Any) -> None:
     with pytest.raises(Refusal):
         read_listen(value)
 
