@@ -108,6 +108,7 @@ def _meet_at(path: str) -> Meeting:
 
 def _meet_in(folder: str) -> Meeting:
     path = f"{folder}/{NAME}"
+    _sweep(folder)
     found = _listen(path)
     if found is not None:
         return Meeting(found, path)
@@ -116,6 +117,19 @@ def _meet_in(folder: str) -> Meeting:
     if found is None:
         raise OSError(errno.EADDRINUSE, f"{own} is in use")
     return Meeting(found, own, f"another launcher has {path}: this one is reached at {own}")
+
+
+def _sweep(folder: str) -> None:
+    """Remove what launchers that were killed have left; `NAME` itself is taken over instead."""
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _lock(lock)  # nobody is between making a socket and listening on it
+        for name in os.listdir(folder):
+            path = f"{folder}/{name}"
+            if name.startswith("vllmd-") and name.endswith(".sock") and not is_alive(path):
+                os.unlink(path)
+    finally:
+        os.close(lock)
 
 
 def _prepare(folder: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -173,6 +174,15 @@ def test_second_launcher_has_a_socket_of_its_own(launcher: Launcher) -> None:
     assert launcher.ask("status", "--socket", own).stdout.splitlines()[-1].startswith("b ")
     named = launcher.ask("status", env={"VLLMD_SOCKET": launcher.socket()})
     assert named.stdout.splitlines()[-1].startswith("a ")
+
+
+def test_sockets_of_killed_launchers_do_not_pile_up(launcher: Launcher) -> None:
+    folder = launcher.folder / "vllmd"
+    folder.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(folder / "vllmd-1234.sock"))
+    launcher.start(Stub()).wait_healthy()
+    wait_until(lambda: os.listdir(folder) == ["vllmd.sock"], "only the living one")
 
 
 def test_folder_of_another_kind_is_not_used(launcher: Launcher) -> None:
