@@ -100,11 +100,12 @@ def test_mistakes_of_a_user_are_called_by_their_names(
 ) -> None:
     ports = {"flag": free_port(), "model": free_port(), "port": free_port()}
     config = write_config(tmp_path, vllm_python, demo_model, ports)
-    empty = tmp_path / "empty"
-    empty.mkdir()
+    model = tmp_path / "no-model"
+    model.mkdir()
+    (model / "README").touch()  # an empty folder would not be started at all
     text = config.read_text().replace("[instance.control]", '[instance.control]\nrestart = "no"')
     text = text.replace("[instance.flag.server]", "[instance.flag.server]\nextra_args = ['--nope']")
-    text = text.replace("[instance.model.server]", f"[instance.model.server]\nmodel = '{empty}'")
+    text = text.replace("[instance.model.server]", f"[instance.model.server]\nmodel = '{model}'")
     config.write_text(text)
     expected = {
         "flag": "vLLM does not take one of its options",
