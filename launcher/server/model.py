@@ -1,13 +1,15 @@
 """What the user wants: the typed configuration (contract: the vLLM TOML configuration).
 
-`MASTER_KEYS` and `CONTROL_KEYS` are the tables `[master]` and `[instance.*.control]`: reading,
-the reference in docs/ and the schema come from these rows.
+`MASTER_KEYS`, `CONTROL_KEYS` and `CLIENT_KEYS` are the tables `[master]`, `[instance.*.control]`
+and `[client]`: reading, the reference in docs/ and the schema come from these rows.
 """
 
 from __future__ import annotations
 
 from launcher.config.reader import Key, boolean, integer, one_of, path_name, seconds, string
+from launcher.config.timeout_profiles import PROFILES
 from launcher.record import record
+from launcher.server.endpoints import read_listen, read_socket_path
 from launcher.server.gpus import ALL_GPUS, read_gpu_ids
 from launcher.server.presets import PRESETS
 
@@ -23,7 +25,7 @@ CONFIG_VARIABLE = "AUTO_INFER_VLLM_CONFIG"
 # Keys of `[instance]` that are not instances, and keys that an instance may hold.
 SHARED_TABLES = ("control", "server")
 INSTANCE_TABLES = ("control", "server", "env", "kvbm")
-TOP_LEVEL_TABLES = ("master", "instance", "kvbm")
+TOP_LEVEL_TABLES = ("master", "instance", "kvbm", "client")
 
 MASTER_KEYS = (
     Key(
@@ -69,6 +71,22 @@ MASTER_KEYS = (
         default="error",
         doc="What an option is that the installed version of vLLM does not have: a mistake that "
         "forbids the start, or a warning, and the option is passed on.",
+    ),
+    Key(
+        name="control_socket",
+        check=read_socket_path,
+        expected="absolute path",
+        default_words="`vllmd/vllmd.sock` in `$XDG_RUNTIME_DIR` or `/run`",
+        doc="UNIX socket on which the launcher takes commands (`vllmd status` and its like), mode "
+        "0600. Commands find the usual one by themselves, another one by `--socket`.",
+    ),
+    Key(
+        name="listen",
+        check=read_listen,
+        expected='"HOST:PORT"',
+        default_words="off",
+        doc="Address for the read-only pages `/healthz`, `/readyz`, `/metrics` and `/targets`, "
+        'like `"127.0.0.1:9180"`. They need no key: think before you take another than loopback.',
     ),
 )
 
@@ -230,6 +248,25 @@ CONTROL_KEYS = (
     ),
 )
 
+CLIENT_KEYS = (
+    Key(
+        name="timeout_profile",
+        check=one_of(*PROFILES),
+        expected=", ".join(f'"{name}"' for name in PROFILES),
+        default_words="by command",
+        doc="How long a call of `vllmd generate` or `vllmd batch` may take, where neither the "
+        "command line nor `VLLMD_TIMEOUT_PROFILE` says: 2 minutes, 30 minutes, 10 minutes, or an "
+        "hour.",
+    ),
+)
+
+
+@record
+class ClientConfig:
+    """The table `[client]`; fields are `CLIENT_KEYS`."""
+
+    timeout_profile: str | None = None
+
 
 @record
 class MasterConfig:
@@ -241,6 +278,8 @@ class MasterConfig:
     api_server_module: str
     python: str | None
     unknown_flags: str
+    control_socket: str | None = None
+    listen: tuple[str, int] | None = None
     env: tuple[EnvSetting, ...] = ()
 
 
@@ -333,4 +372,5 @@ class LauncherConfig:
     master: MasterConfig
     instances: tuple[Instance, ...]
     tree: Tree
+    client: ClientConfig = ClientConfig()
     problems: tuple[Problem, ...] = ()

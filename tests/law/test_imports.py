@@ -47,7 +47,11 @@ TYPING_EXCEPTIONS = {("errors", "config.problems"), ("errors", "config.document"
 # Pure: all of these packages and modules, but for the modules that gather or write.
 PURE = (
     "errors", "record", "config", "server", "kvbm", "render", "demo", "cli.arguments",
+    "client.timeouts", "client.target", "client.messages", "client.events", "client.errors",
+    "client.batch.lines", "client.batch.retry", "client.batch.progress",
     "process.spec", "process.events", "process.fleet", "process.machine", "process.exitcode",
+    "process.http", "process.status", "process.metrics", "process.routes", "cli.control_arguments",
+    "cli.show_status",
     "process.diagnosis", "process.timeline",
 )  # fmt: skip
 EFFECTS = (
