@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.launching import free_port
-from tests.support.processes import all_pids, read_proc
+from tests.support.processes import all_pids, read_proc, session_of
 from tests.support.running import Running, running
 from tests.support.wait import wait_until
 from tests.vllm.test_serving import START_S, complete, write_config
@@ -39,10 +39,7 @@ def server_pid(run: Running) -> int:
 
 def session(leader: int) -> list[int]:
     """Return the processes of a server: all keep its session, some overwrite their environment."""
-    wanted = str(leader).encode()
-    # proc(5), stat: behind the name come state, parent, group and session.
-    fields = {pid: read_proc(pid, "stat").rpartition(b")")[2].split() for pid in all_pids()}
-    return [pid for pid, words in fields.items() if words[3:4] == [wanted]]
+    return [pid for pid in all_pids() if session_of(pid) == leader]
 
 
 def engine(run: Running) -> int:
