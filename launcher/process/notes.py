@@ -57,5 +57,16 @@ class Notes:
         self.diagnoses[name] = found
         return found
 
+    def describe(self) -> dict[str, dict[str, object]]:
+        """Return what there is to show of each member, as JSON can hold it."""
+        shown: dict[str, dict[str, object]] = {}
+        for name, timeline in self.timelines.items():
+            shown[name] = {"timeline": {phase: round(at, 3) for phase, at in timeline.marks}}
+        for name, found in self.diagnoses.items():
+            if found.is_known():
+                words = {"kind": found.kind, "what": found.what, "advice": found.advice}
+                shown.setdefault(name, {})["diagnosis"] = {**words, "line": found.line or None}
+        return shown
+
     def _heard(self, name: str, data: bytes) -> None:
         self.timelines[name] = note_output(self.timelines[name], data, time.monotonic())

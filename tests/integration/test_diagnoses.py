@@ -65,3 +65,23 @@ def test_kills_of_the_kernel_are_counted_in_the_own_group(tmp_path: Path) -> Non
 
 def test_kills_of_the_kernel_without_a_group_are_those_of_the_machine(tmp_path: Path) -> None:
     assert read_oom_kills(str(tmp_path / "none")) >= 0
+
+
+def test_status_shows_what_the_last_failure_was(launcher: Launcher) -> None:
+    run = launcher.start(Stub(), Stub(name="b", server={"stub_say": CAUSE, "stub_die": 1}))
+    run.wait_healthy("a")
+    found = launcher.wait_state("failed", "b")["diagnosis"]
+    assert found["kind"] == "gpu-memory"
+    assert found["line"] == CAUSE
+    assert f"hint: {HINT}" in launcher.ask("status").stdout
+    assert launcher.status("a")["diagnosis"] is None
+
+
+def test_status_shows_what_the_start_was_made_of(launcher: Launcher) -> None:
+    line = "(Worker pid=3) INFO 11-21 [default_loader.py:501] Loading weights took 0.01 seconds"
+    run = launcher.start(Stub(server={"stub_say": line}))
+    run.wait_healthy("a")
+    timeline = launcher.status("a")["timeline"]
+    assert list(timeline) == ["first line", "weights", "healthy"]
+    assert 0 < timeline["first line"] <= timeline["weights"] <= timeline["healthy"] < 10
+    run.wait_for("a: weights 0.")
