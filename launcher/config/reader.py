@@ -167,7 +167,7 @@ def string(value: TomlValue) -> str:
 
 
 def path_name(value: TomlValue) -> str:
-    """Take an absolute path inside the container (seed: all paths are paths inside it).
+    """Take an absolute path inside the container (contract: all paths are paths inside it).
 
     Raises:
         Refusal: not a string, or not absolute.
