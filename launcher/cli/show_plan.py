@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 
-from launcher.config.report import Locator, describe, sort_problems
+from launcher.config.report import Locator, describe, printable, sort_problems
 from launcher.config.secrets import MASK
 from launcher.server.masked_words import mask_text, mask_words
 from launcher.server.model import CONTROL_KEYS
@@ -109,7 +109,8 @@ def _text_instance(each: InstancePlan, plan: LaunchPlan, locator: Locator) -> st
         path = each.instance.extra_args_path
         where = locator.where(tree.origin(path), path)
         lines.append(f"    {_joined(each.instance.extra_args, plan):<{COLUMN}} {where}")
-    return "\n".join(lines) + "\n"
+    # A line end or an escape sequence in a value is neither a line nor a colour of ours.
+    return "\n".join(map(printable, lines)) + "\n"
 
 
 def render_shell_plan(plan: LaunchPlan) -> str:
