@@ -5,7 +5,7 @@ Apart from `launch`, because only a configuration with such a table needs any of
 
 from __future__ import annotations
 
-from launcher.kvbm.load import gather_facts
+from launcher.kvbm.loading import gather_facts
 from launcher.kvbm.plan import OPTION, OwnTransfer, TransferPlan, plan_transfer
 from launcher.record import replace
 from launcher.server.model import ServerOption

@@ -55,7 +55,7 @@ PURE = (
     "process.diagnosis", "process.timeline",
 )  # fmt: skip
 EFFECTS = (
-    "server.installed", "server.catalogue.data", "server.catalogue.installed", "kvbm.load",
+    "server.installed", "server.catalogue.data", "server.catalogue.installed", "kvbm.loading",
     "demo.writer",
 )  # fmt: skip
 FORBIDDEN_IN_PURE = frozenset(
@@ -169,5 +169,7 @@ def test_run_imports_nothing_slow_before_the_first_start() -> None:
 def test_package_roots_hold_no_code() -> None:
     trees = find_modules(Path(__file__).parents[2], PACKAGE)
     roots = {name for name in trees if any(other.startswith(f"{name}.") for other in trees)}
-    full = [name for name in roots - {PACKAGE} if len(trees[name].body) > 1]
+    # `launcher.kvbm.load(...)` is the interface for other programs, and imported for them only.
+    roots -= {PACKAGE, f"{PACKAGE}.kvbm"}
+    full = [name for name in roots if len(trees[name].body) > 1]
     assert full == []
