@@ -21,6 +21,8 @@ from launcher.process.events import (
     Gone,
     Healthy,
     Kill,
+    MemoryOwed,
+    MemoryReturned,
     Reloaded,
     Say,
     Spawned,
@@ -32,21 +34,24 @@ from launcher.process.events import (
     Unhealthy,
 )
 from launcher.process.fleet import Fleet, Member, State
+from launcher.process.gpumemory import GpuMemory
 from launcher.process.leftovers import has_leftovers, kill_leftovers
 from launcher.process.logfile import LogFile
 from launcher.process.machine import is_echo, step
+from launcher.process.notes import Notes
 from launcher.process.relay import Relay
 from launcher.process.signals import STOPPING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import TypeAlias
 
     from launcher.process.events import Action, Event
     from launcher.process.health import HealthWatch
+    from launcher.process.service import Service
     from launcher.process.signals import SignalPipe
-    from launcher.process.spec import ExitStatus, ProcessSpec
+    from launcher.process.spec import Endpoints, ExitStatus, ProcessSpec
 
     Reload: TypeAlias = Callable[[], tuple[tuple[ProcessSpec, ...] | None, str]]
 
@@ -60,7 +65,7 @@ STRAGGLER_S = 2.0  # how long killed strangers may take to be reaped at the end
 class Supervisor:
     """Runs a fleet of processes to its end."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (all but the first three by name)
         self,
         specs: tuple[ProcessSpec, ...],
         environ: Mapping[str, str],
@@ -68,12 +73,15 @@ class Supervisor:
         *,
         wait_ready: bool = False,
         reload: Reload | None = None,
+        hangup_reloads: bool = True,
+        endpoints: Endpoints | None = None,
     ) -> None:
         """Open every log, before anything is started.
 
         `reload` reads the configuration again: it returns the processes that it asks for (None
-        where it cannot be used) and what there is to say about it. Without it SIGHUP stops
-        everything, as SIGTERM does.
+        where it cannot be used) and what there is to say about it. Without it, or without
+        `hangup_reloads`, SIGHUP stops everything, as SIGTERM does. `endpoints` say where commands
+        are taken and questions answered; None: nowhere.
 
         A stop that `signals` has caught already is heeded: nothing is started then.
 
@@ -91,21 +99,35 @@ class Supervisor:
         self._relays: dict[str, Relay] = {}
         self._watches: dict[str, HealthWatch] = {}
         self._reload = reload
+        self._hangup_reloads = hangup_reloads and reload is not None
+        self._endpoints = endpoints
+        self._service: Service | None = None
         self._pids: dict[int, str] = {}
+        self.notes = Notes()
+        self._memory = GpuMemory()
         self._paused: set[str] = set()  # whose log a full disk has paused
         self._events: list[Event] = []
         self._code: int | None = None
 
-    def run(self) -> int:
-        """Start everything, supervise it, and return the exit code once all has ended."""
+    def run(self, advise: Callable[[], Iterable[str]] = tuple) -> int:
+        """Start everything, supervise it, and return the exit code once all has ended.
+
+        `advise` returns what there is to say once the first processes have been started.
+        """
         try:
             self._handle_signals()
             if self._code is None:
                 self._happened(Begun())
+                for text in advise():
+                    self._print(text)
+            if self._code is None and self._endpoints is not None:
+                self._service = self._open_service(self._endpoints)
             while self._code is None:
                 self._wait()
         finally:
             self._kill_strangers()  # even if a bug of ours ended the loop
+            if self._service is not None:
+                self._service.close()
             self._signals.close()
         for relay in self._relays.values():
             relay.drain()
@@ -125,6 +147,9 @@ class Supervisor:
             self._fleet, actions = step(self._fleet, self._events.pop(0), time.monotonic())
             for action in actions:
                 self._perform(action)
+        self._forget_removed()
+        if self._service is not None:
+            self._service.tell()
 
     def _perform(self, action: Action) -> None:
         if isinstance(action, Start):
@@ -154,12 +179,16 @@ class Supervisor:
             self._events.append(SpawnFailed(name=spec.name, reason=reason))
             return
         self._pids[pid] = spec.name
+        self.notes.began(spec.name, self._relays.get(spec.name))
+        self._memory.began(spec)
         self._events.append(Spawned(name=spec.name, pid=pid))
         if spec.probe is not None:
             # `socket` takes a third of an interpreter start to import: after the first exec.
             from launcher.process.health import HealthWatch  # noqa: PLC0415
 
-            self._watches[spec.name] = HealthWatch(spec, spec.probe, time.monotonic())
+            self._watches[spec.name] = HealthWatch(
+                spec, spec.probe, time.monotonic(), self._environ
+            )
 
     def _open_output(self, spec: ProcessSpec) -> int | None:
         """Make the pipe for a process's output; None where it has our own streams.
@@ -184,23 +213,37 @@ class Supervisor:
         self._relays[spec.name] = relay
         return writer
 
+    def _forget_removed(self) -> None:
+        """Close what belonged to instances that new settings do not have."""
+        names = {member.spec.name for member in self._fleet.members}
+        for name in self._relays.keys() - names:
+            relay = self._relays.pop(name)
+            relay.drain()
+            relay.close()
+        for name in self._logs.keys() - names:
+            self._logs.pop(name).close()
+
+    def _open_service(self, endpoints: Endpoints) -> Service:
+        # After the first start, which need not wait for these imports.
+        from launcher.process.service import Service, Supervised  # noqa: PLC0415
+
+        supervised = Supervised(
+            fleet=lambda: self._fleet,
+            notes=dict,
+            happened=self._happened,
+            reload=None if self._reload is None else self._take_settings,
+            say=self._print,
+        )
+        return Service(supervised, endpoints, self._environ)
+
     # Waiting.
 
     def _wait(self) -> None:
         """Sleep until something happens, and handle it."""
-        poll = select.poll()
-        poll.register(self._signals.descriptor, select.POLLIN)
+        self._memory.measure()
         open_relays = [name for name, relay in self._relays.items() if not relay.finished]
         names = {self._relays[name].descriptor: name for name in open_relays}
-        for descriptor in names:
-            poll.register(descriptor, select.POLLIN)
-        for watch in self._watches.values():
-            if watch.descriptor is not None:
-                poll.register(watch.descriptor, watch.events)
-        for console in (self._out, self._err):
-            if console.is_behind:
-                poll.register(console.descriptor, select.POLLOUT)
-        ready = dict(poll.poll(self._patience()))
+        ready = dict(self._watched(names).poll(self._patience()))
         for descriptor in ready.keys() & names.keys():
             self._read(names[descriptor])
         for console in (self._out, self._err):
@@ -208,17 +251,38 @@ class Supervisor:
         if self._signals.descriptor in ready:
             self._handle_signals()
         self._tend_watches(ready)
+        if self._service is not None:
+            self._service.tend(ready)
+        self._tend_memory()
         deadline = self._fleet.deadline()
         if deadline is not None and deadline <= time.monotonic():
             self._note_gone()
             self._happened(TimePassed())
 
+    def _watched(self, outputs: Iterable[int]) -> select.poll:
+        """Return what to wait for, the outputs of processes among it."""
+        poll = select.poll()
+        for descriptor in (self._signals.descriptor, *outputs):
+            poll.register(descriptor, select.POLLIN)
+        for watch in self._watches.values():
+            if watch.descriptor is not None:
+                poll.register(watch.descriptor, watch.events)
+        for console in (self._out, self._err):
+            if console.is_behind:
+                poll.register(console.descriptor, select.POLLOUT)
+        if self._service is not None:
+            self._service.watch(poll)
+        return poll
+
     def _patience(self) -> int | None:
         """Return the milliseconds until the nearest deadline, rounded up; None without one."""
         deadline = self._fleet.deadline()
-        times = [watch.due for watch in self._watches.values() if watch.due < NEVER]
+        dues = [self._memory.due, *(watch.due for watch in self._watches.values())]
+        times = [due for due in dues if due < NEVER]
         if deadline is not None:
             times.append(deadline)
+        if self._service is not None and self._service.due < NEVER:
+            times.append(self._service.due)
         if not times:
             return None
         return min(max(0, int((min(times) - time.monotonic()) * 1000) + 1), LONGEST_SLEEP_MS)
@@ -227,8 +291,9 @@ class Supervisor:
         for number in self._signals.read():
             if number == signal.SIGCHLD:
                 continue
-            if number == signal.SIGHUP and self._reload is not None:
-                self._read_again(self._reload)
+            if number == signal.SIGHUP and self._hangup_reloads:
+                self._print("got SIGHUP")
+                self._take_settings()
             elif number in STOPPING:
                 if is_echo(self._fleet, time.monotonic()):
                     continue
@@ -242,16 +307,29 @@ class Supervisor:
                 self._note_end(pid, self._pids.pop(pid), status)
         self._note_gone()
 
-    def _read_again(self, read: Reload) -> None:
-        """Take new settings; broken ones change nothing."""
-        self._print("got SIGHUP: reading the configuration again")
-        specs, text = read()
+    def _take_settings(self) -> tuple[bool, dict[str, object], str]:
+        """Read the configuration again; broken settings change nothing.
+
+        Returns whether they were taken, what they change, and their problems as text.
+        """
+        from launcher.process.status import describe_changes  # noqa: PLC0415  (for a reload only)
+
+        if self._reload is None:
+            return False, {}, ""
+        self._print("reading the configuration again")
+        if self._service is not None:
+            self._service.reloading(done=False)
+        specs, text = self._reload()
+        changes = describe_changes(self._fleet, specs or ())
         if text:
             self._err.write(f"{text}\n".encode())
         if specs is None:
             self._print("the configuration cannot be used: everything stays as it is")
-            return
-        self._happened(Reloaded(specs=specs))
+        else:
+            self._happened(Reloaded(specs=specs))
+        if self._service is not None:
+            self._service.reloading(done=True)
+        return specs is not None, changes if specs is not None else {}, text
 
     def _note_gone(self) -> None:
         """See whether what was left of members that have ended is gone.
@@ -273,6 +351,9 @@ class Supervisor:
             relay.drain()  # its last words, before its end is told
         if self._fleet.member(name).spec.main:
             child.take_terminal(pid)
+        self.notes.ended(name, status)
+        if self._memory.ended(name, time.monotonic()):
+            self._happened(MemoryOwed(name=name))
         self._happened(Ended(name=name, status=status, left=has_leftovers(name, pid)))
 
     def _forward(self, number: signal.Signals) -> None:
@@ -295,6 +376,15 @@ class Supervisor:
                 self._happened(Unhealthy(name=name, reason=watch.sick))
             elif watch.healthy and not was_healthy:
                 self._happened(Healthy(name=name))
+                phases = self.notes.became_healthy(name, self._relays.get(name))
+                if phases:
+                    self._print(f"{name}: {phases}")
+
+    def _tend_memory(self) -> None:
+        for name, text in self._memory.tend(time.monotonic()):
+            if text:
+                self._print(f"{name}: {text}")
+            self._happened(MemoryReturned(name=name))
 
     # Output.
 
@@ -312,19 +402,35 @@ class Supervisor:
             self._print(f"{name}: the log cannot be written (disk full?): output is being lost")
         elif not full and name in self._paused:
             self._paused.discard(name)
-            self._print(f"{name}: the log can be written again")
+            log = self._logs[name]
+            self._print(f"{name}: the log can be written again: {log.told} bytes were lost")
+            log.told = 0
 
     def _say(self, action: Say) -> None:
         self._print(f"{action.name}: {action.text}")
         relay = self._relays.get(action.name)
-        spec = self._fleet.member(action.name).spec
-        if action.bad and relay is not None:
-            if not spec.foreground:  # else its output is on our stdout already
-                for line in relay.last_lines(LAST_LINES):
-                    self._err.write(f"    | {line}\n".encode())
+        member = self._fleet.find(action.name)  # None: gone with the last reload
+        if action.bad and relay is not None and member is not None:
+            spec = member.spec
+            # The output of a foreground server is on our stdout already.
+            shown = [] if spec.foreground else relay.last_lines(LAST_LINES)
+            for line in shown:
+                self._err.write(f"    | {line}\n".encode())
             log = spec.log
             if log is not None:
                 self._print(f"{action.name}: the whole log is in {log.path}")
+            self._explain(action, relay, shown)
+
+    def _explain(self, action: Say, relay: Relay, shown: list[str]) -> None:
+        """Say what a failure was and what to do about it, where its last words tell."""
+        name = action.name
+        found = self.notes.failed(name, relay.recent(), action.text)
+        if not found.is_known():
+            return
+        self._print(f"{name}: it was: {found.what}")
+        if found.line and not any(found.line in line for line in shown):
+            self._err.write(f"    > {found.line}\n".encode())
+        self._print(f"{name}: hint: {found.advice}")
 
     def _print(self, text: str) -> None:
         self._err.write(f"{time.strftime('%H:%M:%S')} vllmd: {text}\n".encode())

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 UNSET = ("AUTO_INFER_VLLM_CONFIG", "AUTO_INFER_VLLM_OVERRIDES")
 # Values that stand for others, which planning looks up (`secret_values`).
 REFERENCES = ("env:", "file:")
+PORT_VARIABLE = "VLLM_PORT"
 
 
 @record
@@ -131,6 +132,15 @@ def enabled_instances(config: LauncherConfig) -> tuple[Instance, ...]:
 def is_vllm_module(module: str) -> bool:
     """Tell whether a module is one of vLLM's, so that we know its options and its API."""
     return module.startswith("vllm.")
+
+
+def is_hijacked_port(environ: Mapping[str, str]) -> bool:
+    """Tell whether `VLLM_PORT` is no number: Kubernetes sets it for a Service called `vllm`.
+
+    vLLM 0.32 ends with a ValueError then, once its workers look for a port (vllm/envs.py).
+    """
+    value = environ.get(PORT_VARIABLE, "")
+    return bool(value) and not value.strip().isdigit()
 
 
 def log_path(instance: Instance) -> str:
