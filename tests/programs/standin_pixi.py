@@ -84,7 +84,8 @@ class Project:
             "PIXI_EXE": os.path.abspath(sys.argv[0]),
         }
         environ.update(changed_by_scripts(self.prefix, environ))
-        return environ | self.data.get("activation", {}).get("env", {})
+        own: dict[str, str] = self.data.get("activation", {}).get("env", {})
+        return environ | own
 
 
 def changed_by_scripts(prefix: str, environ: dict[str, str]) -> dict[str, str]:
