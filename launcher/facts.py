@@ -180,17 +180,19 @@ def _with_project(facts: PixiFacts, asked: Questions, environ: Mapping[str, str]
     )
     inherited = {name: value for name, value in environ.items() if name not in UNSET}
     project = look(wish, {**inherited, **dict(asked.pixi_variables)})
-    variables = dict(project.variables or ())
-    prefix = variables.get("CONDA_PREFIX")
-    # Pixi alone knows where environments are: `detached-environments` keeps them elsewhere.
-    python = f"{prefix}/bin/python" if prefix else facts.python
+    python = facts.python
+    if wish.launch == "hook" and project.variables is not None:
+        # Pixi alone knows where environments are: `detached-environments` keeps them elsewhere.
+        # Its answer holds only what it changes: nothing, where we run in this environment.
+        prefix = {**inherited, **dict(project.variables)}.get("CONDA_PREFIX")
+        python = f"{prefix}/bin/python" if prefix else facts.python
     return replace(
         facts,
         python=python,
         has_python=_is_program(python),
         vllm_version=_vllm_version(python, environ),
         options=project.options or facts.options,
-        variables=tuple(variables.items()),
+        variables=project.variables or (),
         overridden=project.overridden,
         problems=project.problems,
     )

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from launcher.pixi.versions import Version
 
 VERSION_S = 5.0
-HOOK_S = 60.0  # activation scripts may take seconds
+# Activation scripts may take seconds. While a reload asks, the supervisor waits.
+HOOK_S = 30.0
 MANIFESTS = ("pixi.toml", "pyproject.toml")
 # Made by pixi at every start where they are missing.
 OWN_FILES = (".gitignore", ".condapackageignore")

@@ -364,6 +364,16 @@ def show_plan(project: PixiProject, folder: Path, launch: str) -> Done:
     return commands.run("plan", commands.write(text), env=project.path(), humble=True)
 
 
+def test_hook_within_the_environment_itself_finds_its_python(
+    launcher: Launcher, project: PixiProject, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    project.prefix.rename(elsewhere)
+    answer = '{"environment_variables": {}}'
+    project.use_program(f"case \"$1\" in --version) echo pixi 0.77.0;; *) echo '{answer}';; esac")
+    start(launcher, project, Stub(), "hook", CONDA_PREFIX=str(elsewhere)).wait_healthy()
+
+
 # A genuine pixi
 
 
