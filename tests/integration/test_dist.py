@@ -127,7 +127,8 @@ def test_one_file_knows_the_options_of_vllm(alone: Path) -> None:
 @pytest.fixture
 def run(alone: Path, stub: Stub) -> Iterator[Run]:
     words = [*BARE, str(alone), "run", write_config(alone.parent, stub)]
-    run = Run(words, alone.parent, ENVIRON, None)
+    environ = {**ENVIRON, "XDG_RUNTIME_DIR": str(alone.parent)}  # for the control socket
+    run = Run(words, alone.parent, environ, None)
     yield run
     run.process.kill()
     run.process.wait(10)
