@@ -46,7 +46,7 @@ TYPING_EXCEPTIONS = {("errors", "config.problems"), ("errors", "config.document"
 
 # Pure: all of these packages and modules, but for the modules that gather or write.
 PURE = (
-    "errors", "record", "config", "server", "kvbm", "render", "demo", "cli.arguments",
+    "errors", "record", "config", "server", "kvbm", "pixi", "render", "demo", "cli.arguments",
     "client.timeouts", "client.target", "client.messages", "client.events", "client.errors",
     "client.batch.lines", "client.batch.retry", "client.batch.progress",
     "process.spec", "process.events", "process.fleet", "process.machine", "process.exitcode",
@@ -55,8 +55,8 @@ PURE = (
     "process.diagnosis", "process.timeline",
 )  # fmt: skip
 EFFECTS = (
-    "server.installed", "server.catalogue.data", "server.catalogue.installed", "kvbm.loading",
-    "demo.writer",
+    "server.catalogue.data", "server.catalogue.installed", "kvbm.loading",
+    "demo.writer", "pixi.capture", "pixi.project",
 )  # fmt: skip
 FORBIDDEN_IN_PURE = frozenset(
     "os sys subprocess socket signal selectors select threading time tempfile shutil logging".split()  # noqa: E501, SIM905  (a table of words)
