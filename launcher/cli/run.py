@@ -11,7 +11,7 @@ from launcher.errors import EX_OK, HostError, LauncherError, UsageError
 from launcher.process.child import restore_signals
 from launcher.process.orphans import adopt_orphans
 from launcher.process.signals import SignalPipe
-from launcher.process.spec import ProcessSpec
+from launcher.process.spec import Endpoints, ProcessSpec
 from launcher.process.supervisor import Supervisor
 from launcher.record import record
 
@@ -98,15 +98,35 @@ def _supervise(
         from launcher.process.ports import require_free_ports  # noqa: PLC0415
 
         require_free_ports(plan.processes())
+    endpoints = _endpoints(plan, arguments, environ)
+    if endpoints.listen is not None:
+        from launcher.process.ports import require_free_address  # noqa: PLC0415
+
+        require_free_address(*endpoints.listen)
     adopt_orphans()
     # A terminal that goes away sends SIGHUP too, and then nobody is left to stop the servers.
-    reload = None if os.isatty(0) else lambda: _read_again(arguments, environ)
-    ready = arguments.wait_ready
-    return Supervisor(specs, environ, signals, wait_ready=ready, reload=reload).run()
+    return Supervisor(
+        specs,
+        environ,
+        signals,
+        wait_ready=arguments.wait_ready,
+        reload=lambda: _read_again(arguments, environ, endpoints),
+        hangup_reloads=not os.isatty(0),
+        endpoints=endpoints,
+    ).run()
+
+
+def _endpoints(plan: LaunchPlan, arguments: RunArguments, environ: Mapping[str, str]) -> Endpoints:
+    master = plan.config.master
+    return Endpoints(
+        config=os.path.abspath(find_config(arguments.config, environ) or ""),
+        control_socket=master.control_socket or "",
+        listen=master.listen,
+    )
 
 
 def _read_again(
-    arguments: RunArguments, environ: Mapping[str, str]
+    arguments: RunArguments, environ: Mapping[str, str], endpoints: Endpoints
 ) -> tuple[tuple[ProcessSpec, ...] | None, str]:
     """Plan again; return the processes, None where they cannot be used, and the problems' text."""
     import io  # noqa: PLC0415  (for a reload, as the next)
@@ -120,6 +140,8 @@ def _read_again(
         print_error(error, said)
         return None, said.getvalue().rstrip()
     print_problems(plan.problems, plan.config.tree.documents, said)
+    if _endpoints(plan, arguments, environ) != endpoints:
+        said.write("warning: 'control_socket' and 'listen' stay as they are until the next run\n")
     specs = plan.processes() if plan.is_startable() else None
     return specs, said.getvalue().rstrip()
 

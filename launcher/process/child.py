@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 # What Python, or `start`, ignores and a program expects at its default (signal(7)).
 RESTORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTTOU)
 
+OURS = ("NOTIFY_SOCKET",)  # systemd hears from us alone
 # Tells the processes of an instance wherever they go (`leftovers`).
 MARKER = "VLLMD_INSTANCE"
 
 
 def child_environment(spec: ProcessSpec, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the whole environment of a process."""
-    kept = {name: value for name, value in environ.items() if name not in spec.unset}
+    dropped = (*spec.unset, *OURS)
+    kept = {name: value for name, value in environ.items() if name not in dropped}
     own = {variable.name: variable.value for variable in spec.env}
     return {**kept, **own, MARKER: spec.name}
 

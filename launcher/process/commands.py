@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launcher.process.ending import wind_down
+from launcher.process.ending import ALIVE, wind_down
 from launcher.process.events import RestartOne, StopOne
 from launcher.process.fleet import Member, State
 from launcher.record import replace
@@ -25,10 +25,12 @@ def obey(fleet: Fleet, member: Member, command: Command, now: float) -> Step:
     if isinstance(command, StopOne):
         held = replace(member, held=True, again=False)
         return wind_down(fleet, held, now)
+    again = replace(member, held=False, again=True, restart_times=())
     if isinstance(command, RestartOne) or member.state in {State.ENDED, State.BACKOFF}:
-        again = replace(member, held=False, again=True, restart_times=())
         return wind_down(fleet, again, now)
-    return fleet.with_member(replace(member, held=False)), []
+    if member.state in {*ALIVE, State.WAITING}:
+        return fleet, []  # it runs, or is to run, already
+    return fleet.with_member(again), []  # it is stopping: it starts when it has stopped
 
 
 def reload(fleet: Fleet, specs: tuple[ProcessSpec, ...], now: float) -> Step:
@@ -42,7 +44,9 @@ def reload(fleet: Fleet, specs: tuple[ProcessSpec, ...], now: float) -> Step:
         if spec is None:
             changed = replace(member, retiring=True, again=False, held=False)
         elif spec == member.spec:
-            fleet = fleet.with_member(replace(member, retiring=False, next_spec=None))
+            again = member.again or member.retiring  # it was being removed: it comes back
+            kept = replace(member, retiring=False, next_spec=None, again=again)
+            fleet = fleet.with_member(kept)
             continue
         else:
             again = not member.held

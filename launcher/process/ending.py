@@ -41,7 +41,10 @@ def unhealthy(fleet: Fleet, member: Member, reason: str, now: float) -> Step:
 def ended(fleet: Fleet, member: Member, event: Ended, now: float) -> Step:
     """Note the end of a member's first process; the rest of its group may still be there."""
     if member.state is State.ENDED:  # given up as hanging in the kernel, and now it has died
-        return fleet.with_member(replace(member, status=event.status)), []
+        dead = replace(member, status=event.status)
+        if fleet.stopping or not (dead.again or dead.retiring):
+            return fleet.with_member(dead), []
+        return gone(fleet, dead, now)
     ended = replace(member, state=State.SWEEPING, status=event.status, deadline=now + SWEEP_S)
     actions: list[Action] = []
     if member.state not in {State.STOPPING, State.KILLED}:
@@ -74,11 +77,11 @@ def gone(fleet: Fleet, member: Member, now: float) -> Step:
         how = describe_status(member.status) if member.status else "unknown"
         actions.append(Say(name=name, text=f"stopped ({how})"))
     over = replace(member, state=State.ENDED, deadline=None, told=True)
-    if fleet.stopping or over.held:
-        return fleet.with_member(over), actions
-    if over.retiring:
+    if over.retiring and not fleet.stopping:
         kept = tuple(each for each in fleet.members if each.spec.name != name)
         return replace(fleet, members=kept), actions
+    if fleet.stopping or over.held:
+        return fleet.with_member(over), actions
     if over.again:
         return fleet.with_member(_anew(over, over.next_spec or over.spec)), actions
     if over.failure and not over.spec.main:
@@ -164,9 +167,14 @@ def wind_down(fleet: Fleet, member: Member, now: float) -> Step:
     """Bring a member to its end; one that does not run is there already."""
     if member.state in ALIVE and member.pid:
         return ask_to_stop(fleet, member, now)
-    if member.state.is_running():
-        return fleet.with_member(member), []
+    if member.state.is_running() or is_lost(member):
+        return fleet.with_member(member), []  # the rest happens when it has ended
     return gone(fleet, replace(member, told=True), now)
+
+
+def is_lost(member: Member) -> bool:
+    """Tell whether a member was given up while its process still hangs in the kernel."""
+    return member.state is State.ENDED and member.pid > 0 and member.status is None
 
 
 def killed(member: Member, now: float) -> Member:

@@ -8,10 +8,11 @@ import _socket as socket
 import errno
 
 from launcher.errors import StartError
+from launcher.process.spec import Probe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from launcher.process.spec import Probe, ProcessSpec
+    from launcher.process.spec import ProcessSpec
 
 CONNECT_S = 1.0  # a UNIX socket connects at once, unless its backlog is full
 
@@ -29,6 +30,17 @@ def require_free_ports(specs: tuple[ProcessSpec, ...]) -> None:
         fault = find_fault(spec.probe) if spec.probe else None
         if fault:
             raise StartError(f"'{spec.name}' cannot listen: {fault[0]}", fault[1])
+
+
+def require_free_address(host: str, port: int) -> None:
+    """Check that the launcher itself can listen there.
+
+    Raises:
+        StartError: the address is taken, or is none of this machine's.
+    """
+    fault = find_fault(Probe(host=host, port=port))
+    if fault:
+        raise StartError(f"the launcher cannot listen: {fault[0]}", fault[1])
 
 
 def find_fault(probe: Probe) -> tuple[str, str] | None:

@@ -83,6 +83,8 @@ class ProcessSpec:
     main: bool = False  # the container's CMD: starts after the instances, asked to stop first
     probe: Probe | None = None  # None: ready as soon as it runs
     after: tuple[str, ...] = ()  # start when each of these is ready, or has ended
+    gpus: str = ""  # those it sees, as the configuration says it: "all", "none", "0,1"
+    everywhere: bool = False  # it listens on every interface, not only where it is probed
     locks: tuple[str, ...] = ()  # GPUs held while it starts; "all" excludes every other lock
     restart: RestartPolicy = RestartPolicy()
     liveness_interval_s: float = 0.0  # between two probes of a ready process; 0: none
@@ -90,6 +92,15 @@ class ProcessSpec:
     startup_timeout_s: float = 1800.0
     stop_timeout_s: float = 30.0
     try_it: str = ""  # a command that the user can paste once the process is ready
+
+
+@record
+class Endpoints:
+    """Where a launcher is reached, and what it runs."""
+
+    config: str = ""  # the file, absolute
+    control_socket: str = ""  # empty: the usual place
+    listen: tuple[str, int] | None = None  # host and port for read-only pages
 
 
 @record

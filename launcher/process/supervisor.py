@@ -40,13 +40,14 @@ from launcher.process.signals import STOPPING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import TypeAlias
 
     from launcher.process.events import Action, Event
     from launcher.process.health import HealthWatch
+    from launcher.process.service import Service
     from launcher.process.signals import SignalPipe
-    from launcher.process.spec import ExitStatus, ProcessSpec
+    from launcher.process.spec import Endpoints, ExitStatus, ProcessSpec
 
     Reload: TypeAlias = Callable[[], tuple[tuple[ProcessSpec, ...] | None, str]]
 
@@ -60,7 +61,7 @@ STRAGGLER_S = 2.0  # how long killed strangers may take to be reaped at the end
 class Supervisor:
     """Runs a fleet of processes to its end."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (all but the first three by name)
         self,
         specs: tuple[ProcessSpec, ...],
         environ: Mapping[str, str],
@@ -68,12 +69,15 @@ class Supervisor:
         *,
         wait_ready: bool = False,
         reload: Reload | None = None,
+        hangup_reloads: bool = True,
+        endpoints: Endpoints | None = None,
     ) -> None:
         """Open every log, before anything is started.
 
         `reload` reads the configuration again: it returns the processes that it asks for (None
-        where it cannot be used) and what there is to say about it. Without it SIGHUP stops
-        everything, as SIGTERM does.
+        where it cannot be used) and what there is to say about it. Without it, or without
+        `hangup_reloads`, SIGHUP stops everything, as SIGTERM does. `endpoints` say where commands
+        are taken and questions answered; None: nowhere.
 
         A stop that `signals` has caught already is heeded: nothing is started then.
 
@@ -91,6 +95,9 @@ class Supervisor:
         self._relays: dict[str, Relay] = {}
         self._watches: dict[str, HealthWatch] = {}
         self._reload = reload
+        self._hangup_reloads = hangup_reloads and reload is not None
+        self._endpoints = endpoints
+        self._service: Service | None = None
         self._pids: dict[int, str] = {}
         self._paused: set[str] = set()  # whose log a full disk has paused
         self._events: list[Event] = []
@@ -102,10 +109,14 @@ class Supervisor:
             self._handle_signals()
             if self._code is None:
                 self._happened(Begun())
+            if self._code is None and self._endpoints is not None:
+                self._service = self._open_service(self._endpoints)
             while self._code is None:
                 self._wait()
         finally:
             self._kill_strangers()  # even if a bug of ours ended the loop
+            if self._service is not None:
+                self._service.close()
             self._signals.close()
         for relay in self._relays.values():
             relay.drain()
@@ -125,6 +136,9 @@ class Supervisor:
             self._fleet, actions = step(self._fleet, self._events.pop(0), time.monotonic())
             for action in actions:
                 self._perform(action)
+        self._forget_removed()
+        if self._service is not None:
+            self._service.tell()
 
     def _perform(self, action: Action) -> None:
         if isinstance(action, Start):
@@ -184,23 +198,36 @@ class Supervisor:
         self._relays[spec.name] = relay
         return writer
 
+    def _forget_removed(self) -> None:
+        """Close what belonged to instances that new settings do not have."""
+        names = {member.spec.name for member in self._fleet.members}
+        for name in self._relays.keys() - names:
+            relay = self._relays.pop(name)
+            relay.drain()
+            relay.close()
+        for name in self._logs.keys() - names:
+            self._logs.pop(name).close()
+
+    def _open_service(self, endpoints: Endpoints) -> Service:
+        # After the first start, which need not wait for these imports.
+        from launcher.process.service import Service, Supervised  # noqa: PLC0415
+
+        supervised = Supervised(
+            fleet=lambda: self._fleet,
+            notes=dict,
+            happened=self._happened,
+            reload=None if self._reload is None else self._take_settings,
+            say=self._print,
+        )
+        return Service(supervised, endpoints, self._environ)
+
     # Waiting.
 
     def _wait(self) -> None:
         """Sleep until something happens, and handle it."""
-        poll = select.poll()
-        poll.register(self._signals.descriptor, select.POLLIN)
         open_relays = [name for name, relay in self._relays.items() if not relay.finished]
         names = {self._relays[name].descriptor: name for name in open_relays}
-        for descriptor in names:
-            poll.register(descriptor, select.POLLIN)
-        for watch in self._watches.values():
-            if watch.descriptor is not None:
-                poll.register(watch.descriptor, watch.events)
-        for console in (self._out, self._err):
-            if console.is_behind:
-                poll.register(console.descriptor, select.POLLOUT)
-        ready = dict(poll.poll(self._patience()))
+        ready = dict(self._watched(names).poll(self._patience()))
         for descriptor in ready.keys() & names.keys():
             self._read(names[descriptor])
         for console in (self._out, self._err):
@@ -208,10 +235,27 @@ class Supervisor:
         if self._signals.descriptor in ready:
             self._handle_signals()
         self._tend_watches(ready)
+        if self._service is not None:
+            self._service.tend(ready)
         deadline = self._fleet.deadline()
         if deadline is not None and deadline <= time.monotonic():
             self._note_gone()
             self._happened(TimePassed())
+
+    def _watched(self, outputs: Iterable[int]) -> select.poll:
+        """Return what to wait for, the outputs of processes among it."""
+        poll = select.poll()
+        for descriptor in (self._signals.descriptor, *outputs):
+            poll.register(descriptor, select.POLLIN)
+        for watch in self._watches.values():
+            if watch.descriptor is not None:
+                poll.register(watch.descriptor, watch.events)
+        for console in (self._out, self._err):
+            if console.is_behind:
+                poll.register(console.descriptor, select.POLLOUT)
+        if self._service is not None:
+            self._service.watch(poll)
+        return poll
 
     def _patience(self) -> int | None:
         """Return the milliseconds until the nearest deadline, rounded up; None without one."""
@@ -219,6 +263,8 @@ class Supervisor:
         times = [watch.due for watch in self._watches.values() if watch.due < NEVER]
         if deadline is not None:
             times.append(deadline)
+        if self._service is not None and self._service.due < NEVER:
+            times.append(self._service.due)
         if not times:
             return None
         return min(max(0, int((min(times) - time.monotonic()) * 1000) + 1), LONGEST_SLEEP_MS)
@@ -227,8 +273,9 @@ class Supervisor:
         for number in self._signals.read():
             if number == signal.SIGCHLD:
                 continue
-            if number == signal.SIGHUP and self._reload is not None:
-                self._read_again(self._reload)
+            if number == signal.SIGHUP and self._hangup_reloads:
+                self._print("got SIGHUP")
+                self._take_settings()
             elif number in STOPPING:
                 if is_echo(self._fleet, time.monotonic()):
                     continue
@@ -242,16 +289,29 @@ class Supervisor:
                 self._note_end(pid, self._pids.pop(pid), status)
         self._note_gone()
 
-    def _read_again(self, read: Reload) -> None:
-        """Take new settings; broken ones change nothing."""
-        self._print("got SIGHUP: reading the configuration again")
-        specs, text = read()
+    def _take_settings(self) -> tuple[bool, dict[str, object], str]:
+        """Read the configuration again; broken settings change nothing.
+
+        Returns whether they were taken, what they change, and their problems as text.
+        """
+        from launcher.process.status import describe_changes  # noqa: PLC0415  (for a reload only)
+
+        if self._reload is None:
+            return False, {}, ""
+        self._print("reading the configuration again")
+        if self._service is not None:
+            self._service.reloading(done=False)
+        specs, text = self._reload()
+        changes = describe_changes(self._fleet, specs or ())
         if text:
             self._err.write(f"{text}\n".encode())
         if specs is None:
             self._print("the configuration cannot be used: everything stays as it is")
-            return
-        self._happened(Reloaded(specs=specs))
+        else:
+            self._happened(Reloaded(specs=specs))
+        if self._service is not None:
+            self._service.reloading(done=True)
+        return specs is not None, changes if specs is not None else {}, text
 
     def _note_gone(self) -> None:
         """See whether what was left of members that have ended is gone.
@@ -317,8 +377,9 @@ class Supervisor:
     def _say(self, action: Say) -> None:
         self._print(f"{action.name}: {action.text}")
         relay = self._relays.get(action.name)
-        spec = self._fleet.member(action.name).spec
-        if action.bad and relay is not None:
+        member = self._fleet.find(action.name)  # None: gone with the last reload
+        if action.bad and relay is not None and member is not None:
+            spec = member.spec
             if not spec.foreground:  # else its output is on our stdout already
                 for line in relay.last_lines(LAST_LINES):
                     self._err.write(f"    | {line}\n".encode())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from launcher.config.reader import Key, boolean, integer, one_of, path_name, seconds, string
 from launcher.record import record
+from launcher.server.endpoints import read_listen, read_socket_path
 from launcher.server.gpus import ALL_GPUS, read_gpu_ids
 from launcher.server.presets import PRESETS
 
@@ -69,6 +70,22 @@ MASTER_KEYS = (
         default="error",
         doc="What an option is that the installed version of vLLM does not have: a mistake that "
         "forbids the start, or a warning, and the option is passed on.",
+    ),
+    Key(
+        name="control_socket",
+        check=read_socket_path,
+        expected="absolute path",
+        default_words="`vllmd/vllmd.sock` in `$XDG_RUNTIME_DIR` or `/run`",
+        doc="UNIX socket on which the launcher takes commands (`vllmd status` and its like), mode "
+        "0600. Commands find the usual one by themselves, another one by `--socket`.",
+    ),
+    Key(
+        name="listen",
+        check=read_listen,
+        expected='"HOST:PORT"',
+        default_words="off",
+        doc="Address for the read-only pages `/healthz`, `/readyz`, `/metrics` and `/targets`, "
+        'like `"127.0.0.1:9180"`. They need no key: think before you take another than loopback.',
     ),
 )
 
@@ -207,6 +224,8 @@ class MasterConfig:
     api_server_module: str
     python: str | None
     unknown_flags: str
+    control_socket: str | None = None
+    listen: tuple[str, int] | None = None
     env: tuple[EnvSetting, ...] = ()
 
 

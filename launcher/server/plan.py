@@ -7,8 +7,9 @@ from launcher.config.reader import Problems, Refusal
 from launcher.config.secrets import is_secret_name
 from launcher.process.spec import LogSpec, ProcessSpec, RestartPolicy, Variable
 from launcher.record import record
-from launcher.server.address import health_probe, server_address
+from launcher.server.address import EVERY_INTERFACE, health_probe, server_address
 from launcher.server.checks import CHECKS
+from launcher.server.endpoints import check_endpoints
 from launcher.server.environment_checks import check_variable
 from launcher.server.facts import enabled_instances, is_vllm_module, log_path
 from launcher.server.gpus import GpuIds, NoGpus, visible_devices
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from launcher.server.address import Address
     from launcher.server.catalogue.lookup import Catalogue
     from launcher.server.facts import Facts
+    from launcher.server.gpus import GpuSelection
     from launcher.server.model import ControlConfig, EnvSetting, Instance, LauncherConfig
     from launcher.server.options import Flag
 
@@ -49,10 +51,7 @@ class InstancePlan:
 
     def gpu_ids(self) -> str:
         """Return the GPUs in the contract's words."""
-        gpus = self.instance.control.gpu_ids
-        if isinstance(gpus, GpuIds):
-            return ",".join(gpus.ids)
-        return "none" if isinstance(gpus, NoGpus) else "all"
+        return _gpu_words(self.instance.control.gpu_ids)
 
 
 @record
@@ -85,6 +84,7 @@ def plan_launch(config: LauncherConfig, facts: Facts) -> LaunchPlan:
         check_variable(setting, facts, problems)
     for check in CHECKS:
         check(enabled, facts, problems)
+    check_endpoints(config.master, enabled, problems)
     planned: list[InstancePlan] = []
     holders: dict[str, str] = {}  # GPU -> the instance planned on it last
     for instance in enabled:
@@ -127,6 +127,12 @@ def _predecessors(instance: Instance, holders: dict[str, str], facts: Facts) -> 
         holders.clear()
         holders[EVERY_GPU] = instance.name
     return tuple(dict.fromkeys(name for name in former if name))
+
+
+def _gpu_words(gpus: GpuSelection) -> str:
+    if isinstance(gpus, GpuIds):
+        return ",".join(gpus.ids)
+    return "none" if isinstance(gpus, NoGpus) else "all"
 
 
 def _locks(instance: Instance, facts: Facts) -> tuple[str, ...]:
@@ -173,6 +179,8 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
         foreground=not control.background,
         probe=health_probe(address),
         after=after,
+        gpus=_gpu_words(control.gpu_ids),
+        everywhere=not address.socket_path and address.interface() == EVERY_INTERFACE,
         locks=_locks(instance, facts),
         restart=_restart_policy(control),
         liveness_interval_s=control.health_interval_s,

@@ -36,6 +36,8 @@ KEY_SCHEMAS: dict[str, Schema] = {
     "api_server_module": STRING,
     "python": STRING,
     "unknown_flags": {"enum": ["error", "warn"]},
+    "control_socket": {"type": "string", "pattern": "^/", "maxLength": 107},
+    "listen": {"type": "string", "pattern": "^[^ ]+:[0-9]{1,5}$"},
     "enabled": BOOLEAN,
     "background": BOOLEAN,
     "log_dir": PATH,

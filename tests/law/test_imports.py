@@ -47,6 +47,8 @@ TYPING_EXCEPTIONS = {("errors", "config.problems"), ("errors", "config.document"
 PURE = (
     "errors", "record", "config", "server", "kvbm", "render", "demo", "cli.arguments",
     "process.spec", "process.events", "process.fleet", "process.machine", "process.exitcode",
+    "process.http", "process.status", "process.metrics", "process.routes", "cli.control_arguments",
+    "cli.show_status",
 )  # fmt: skip
 EFFECTS = (
     "server.installed", "server.catalogue.data", "server.catalogue.installed", "kvbm.load",

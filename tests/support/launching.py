@@ -10,7 +10,7 @@ import subprocess
 import sys
 import uuid
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from tests.support.processes import MARK, kill_marked, marked_pids
 from tests.support.wait import wait_until
@@ -77,6 +77,15 @@ def render_table(name: str, values: Mapping[str, object]) -> str:
     """Return a TOML table of strings, numbers, booleans and arrays."""
     lines = (f"{key} = {json.dumps(value)}" for key, value in values.items())
     return "\n".join((f"[{name}]", *lines, "", ""))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """How a command ended, and what it said."""
+
+    code: int
+    stdout: str
+    stderr: str
 
 
 class Run:
@@ -162,6 +171,7 @@ class Launcher:
         return {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": ROOT,
+            "XDG_RUNTIME_DIR": str(self.folder),  # for the control socket
             MARK: self.mark,
             **(extra or {}),
         }
@@ -206,6 +216,39 @@ class Launcher:
         run = Run(whole, self.folder, self.environ(env), stdout)
         self.runs.append(run)
         return run
+
+    def ask(self, *words: str, env: Mapping[str, str] | None = None) -> Asked:
+        """Run another command of vllmd to its end."""
+        done = subprocess.run(
+            [sys.executable, "-m", "launcher", *words],
+            env=self.environ(env),
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+        return Asked(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+    def socket(self) -> str:
+        """Return the path of the control socket."""
+        return str(self.folder / "vllmd" / "vllmd.sock")
+
+    def status(self, name: str = "a") -> dict[str, Any]:
+        """Return what `vllmd status` says of an instance."""
+        instances = json.loads(self.ask("status", "--json").stdout)["instances"]
+        found: dict[str, Any] = next(each for each in instances if each["name"] == name)
+        return found
+
+    def wait_state(self, state: str, name: str = "a", within_s: float = 10) -> dict[str, Any]:
+        """Wait until an instance is in a state; return what is said of it then."""
+
+        def reached() -> dict[str, Any] | None:
+            found = self.status(name)
+            return found if found["state"] == state else None
+
+        found = wait_until(reached, f"'{name}' {state}", within_s)
+        assert found
+        return found
 
     def left(self) -> list[int]:
         """Return every living process of ours but the test itself."""
