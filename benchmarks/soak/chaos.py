@@ -98,16 +98,20 @@ class Chaos:
     # One method per injection; each tells whether there was anything to do it to.
 
     def signal_servers(self, number: signal.Signals, count: int = 1) -> bool:
+        """Send a signal to servers."""
         servers = [each for found in self._servers().values() for each in found]
         victims = self.random.sample(servers, min(count, len(servers)))
-        return any([_send(each.pid, number) for each in victims])
+        sent = [_send(each.pid, number) for each in victims]
+        return any(sent)
 
     def signal_descendant(self, number: signal.Signals) -> bool:
+        """Send a signal to a process that a server has started."""
         servers = {each.pid for found in self._servers().values() for each in found}
         below = [each for each in list_processes(self.mark) if each.pid not in servers]
         return bool(below) and _send(self.random.choice(below).pid, number)
 
     def flood(self) -> bool:
+        """Make a server write 2 MB at once."""
         ready = self._servers()
         able = [each for each in self.wanted.listed() if each.name in ready]
         able = [each for each in able if each.floods < MOST_FLOODS]
@@ -120,6 +124,7 @@ class Chaos:
         return _send(ready[chosen.name][0].pid, signal.SIGUSR1)
 
     def command(self, verb: str) -> bool:
+        """Start, stop or restart an instance."""
         able = [each for each in self._known() if each.held == (verb == "start")]
         if not able:
             return False
@@ -140,12 +145,14 @@ class Chaos:
         return True
 
     def break_settings(self) -> bool:
+        """Have the launcher read a file that cannot be used."""
         self.wanted.write(nonsense="port = \n")
         self.ask("reload", expected=BAD_SETTINGS)
         self.wanted.write()
         return True
 
     def look(self) -> bool:
+        """Ask for the status."""
         return bool(self.states())
 
     def _change_one(self) -> None:
@@ -157,7 +164,7 @@ class Chaos:
             chosen.listed, chosen.listed_at = True, now
         elif what == "remove" and len(missing) < MOST_REMOVED and self._known():
             chosen = self.random.choice(self._known())
-            chosen.listed = chosen.held = False
+            chosen.listed = False  # it may come back before the launcher has seen that
         elif self._known():
             chosen = self.random.choice(self._known())
             chosen.edition += 1

@@ -93,7 +93,7 @@ def _launcher(stage: Stage, wanted: Wanted, mark: str) -> Iterator[subprocess.Po
             stdout=messages,
             stderr=messages,
             start_new_session=True,
-            preexec_fn=_end_with_parent,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509  (there is one thread)
         )
     try:
         yield process

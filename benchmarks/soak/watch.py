@@ -89,7 +89,8 @@ class Watch:
 
     def most(self, field_name: str) -> int:
         """Return the highest value of a column."""
-        return max(getattr(sample, field_name) for sample in self.samples)
+        most: int = max(getattr(sample, field_name) for sample in self.samples)
+        return most
 
     def rate(self, field_name: str) -> float:
         """Return the growth of a column per second."""
