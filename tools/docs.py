@@ -19,7 +19,7 @@ from launcher.kvbm.samples import BLOCKS, SAMPLES  # noqa: E402
 from launcher.server.catalogue.advice import explain_unknown  # noqa: E402
 from launcher.server.catalogue.data import load_catalogue, load_help  # noqa: E402
 from launcher.server.catalogue.successors import SUCCESSORS  # noqa: E402
-from launcher.server.model import CONTROL_KEYS, MASTER_KEYS  # noqa: E402
+from launcher.server.model import CLIENT_KEYS, CONTROL_KEYS, MASTER_KEYS  # noqa: E402
 from launcher.server.presets import PRESETS  # noqa: E402
 from launcher.server.schema import render_file_schema  # noqa: E402
 
@@ -59,6 +59,7 @@ def render_page(text: str) -> str:
     """Return the page with its generated tables up to date."""
     text = replace_block(text, "master", render_keys(MASTER_KEYS))
     text = replace_block(text, "presets", render_presets())
+    text = replace_block(text, "client", render_keys(CLIENT_KEYS))
     return replace_block(text, "control", render_keys(CONTROL_KEYS))
 
 

@@ -13,7 +13,7 @@ from launcher.server.catalogue.advice import explain_unknown
 from launcher.server.catalogue.data import load_catalogue, load_help
 from launcher.server.catalogue.texts import find_help
 from launcher.server.catalogue.values import expected_of
-from launcher.server.model import CONTROL_KEYS, MASTER_KEYS
+from launcher.server.model import CLIENT_KEYS, CONTROL_KEYS, MASTER_KEYS
 from launcher.server.presets import PRESETS
 from launcher.server.secret_values import SECRET_OPTIONS
 
@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     from launcher.server.catalogue.option import Option
 
 WIDTH = 88
-TABLES = {"[master]": MASTER_KEYS, "[instance.NAME.control]": CONTROL_KEYS}
+TABLES = {
+    "[master]": MASTER_KEYS,
+    "[instance.NAME.control]": CONTROL_KEYS,
+    "[client]": CLIENT_KEYS,
+}
 
 
 def main(argv: list[str], environ: Mapping[str, str]) -> int:

@@ -105,7 +105,7 @@ def _supervise(
         require_free_address(*endpoints.listen)
     adopt_orphans()
     # A terminal that goes away sends SIGHUP too, and then nobody is left to stop the servers.
-    return Supervisor(
+    supervisor = Supervisor(
         specs,
         environ,
         signals,
@@ -113,7 +113,8 @@ def _supervise(
         reload=lambda: _read_again(arguments, environ, endpoints),
         hangup_reloads=not os.isatty(0),
         endpoints=endpoints,
-    ).run()
+    )
+    return supervisor.run(lambda: _look_at_machine(plan.processes(), environ))
 
 
 def _endpoints(plan: LaunchPlan, arguments: RunArguments, environ: Mapping[str, str]) -> Endpoints:
@@ -123,6 +124,14 @@ def _endpoints(plan: LaunchPlan, arguments: RunArguments, environ: Mapping[str, 
         control_socket=master.control_socket or "",
         listen=master.listen,
     )
+
+
+def _look_at_machine(specs: tuple[ProcessSpec, ...], environ: Mapping[str, str]) -> list[str]:
+    """Return what will trouble vLLM on this machine; other servers have other needs."""
+    from launcher.preflight import preflight  # noqa: PLC0415  (after the first start)
+
+    warned = preflight(specs, environ)
+    return [text for each in warned for text in (f"warning: {each.message}", f"hint: {each.hint}")]
 
 
 def _read_again(

@@ -33,6 +33,7 @@ class Connection:
         self._pending = b""
         self._tail: Tail | None = None
         self._follow = False
+        self._rude = False  # it sent no request of ours, and may send more of it
         self._lingers = False
         self._hung_up = False  # it sends nothing more; it may still read
 
@@ -50,6 +51,7 @@ class Connection:
         """Read what has come; return the request once it is whole."""
         self._asked += self._read()
         found = parse_request(self._asked)
+        self._rude = isinstance(found, Refusal)
         if found is None and self._hung_up:
             self.close()
         return found
@@ -103,7 +105,13 @@ class Connection:
             self._pending = self._tail.read()
 
     def _finish(self, now: float) -> None:
-        """Say that this was all. Closing at once could cost the client the end of the answer."""
+        """Say that this was all.
+
+        Closing with something unread could cost the client the end of the answer.
+        """
+        if not self._rude or self._hung_up:
+            self.close()
+            return
         try:
             self._client.shutdown(socket.SHUT_WR)
         except OSError:
@@ -111,8 +119,6 @@ class Connection:
             return
         self._lingers = True
         self.due = now + LINGER_S
-        if self._hung_up:
-            self.close()
 
     def _read(self) -> bytes:
         try:

@@ -44,6 +44,9 @@ def ended(fleet: Fleet, member: Member, event: Ended, now: float) -> Step:
         dead = replace(member, status=event.status)
         if fleet.stopping or not (dead.again or dead.retiring):
             return fleet.with_member(dead), []
+        if event.left:
+            swept = replace(dead, state=State.SWEEPING, told=True, deadline=now + SWEEP_S)
+            return fleet.with_member(swept), []
         return gone(fleet, dead, now)
     ended = replace(member, state=State.SWEEPING, status=event.status, deadline=now + SWEEP_S)
     actions: list[Action] = []

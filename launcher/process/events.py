@@ -66,6 +66,20 @@ class Unhealthy:
 
 
 @record
+class MemoryOwed:
+    """A member ended, and the memory of its GPUs may not have been returned yet."""
+
+    name: str
+
+
+@record
+class MemoryReturned:
+    """It has been, or is not waited for any longer."""
+
+    name: str
+
+
+@record
 class StartOne:
     """A command: start a member that is stopped or has failed."""
 
@@ -145,6 +159,8 @@ class Finish:
 
 if TYPE_CHECKING:
     Command: TypeAlias = StartOne | StopOne | RestartOne
-    MemberEvent: TypeAlias = Spawned | SpawnFailed | Healthy | Unhealthy | Ended | Gone | Command
+    Memory: TypeAlias = MemoryOwed | MemoryReturned
+    Life: TypeAlias = Spawned | SpawnFailed | Healthy | Unhealthy | Ended | Gone
+    MemberEvent: TypeAlias = Life | Memory | Command
     Event: TypeAlias = Begun | MemberEvent | Reloaded | StopAsked | TimePassed
     Action: TypeAlias = Start | Terminate | Kill | Say | Finish

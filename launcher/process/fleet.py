@@ -67,6 +67,7 @@ class Fleet:
     members: tuple[Member, ...]
     wait_ready: bool = False  # the main program waits until the instances are healthy
     stopping: bool = False
+    owing: tuple[str, ...] = ()  # members whose GPU memory the driver has not returned yet
     asked_at: float | None = None  # when a signal first asked everything to stop
     code: int | None = None  # decided by what ended the fleet; None: by how the stop went
 

@@ -13,7 +13,12 @@ _HOLDING = (State.STARTING, State.SWEEPING, State.KILLED)
 
 
 def may_start(member: Member, fleet: Fleet, states: dict[str, Member]) -> bool:
-    """Tell whether those it comes after are settled and its GPUs are free to start on."""
+    """Tell whether those it comes after are settled and its GPUs are free to start on.
+
+    They are not before the driver has returned the memory that its predecessor held.
+    """
+    if member.spec.name in fleet.owing:
+        return False
     if member.spec.main:
         instances = [other for other in fleet.members if not other.spec.main]
         if fleet.wait_ready:

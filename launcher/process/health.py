@@ -2,23 +2,33 @@
 
 While a server starts, `GET /health` is sent often, and at once when it says something. A ready one
 is asked every `liveness_interval_s`; after a failure every 5 s, until it answers again or has
-failed `liveness_failures` times in a row.
+failed `liveness_failures` times in a row. With a canary the question to a ready one is a request
+for one token; with `stall_timeout_s` its counters are read after each good answer.
 """
 
 from __future__ import annotations
 
+from launcher.process.canary import (
+    METRICS,
+    Stall,
+    note_progress,
+    read_progress,
+    render_generate,
+)
 from launcher.process.exchange import Exchange, render_get
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from launcher.process.spec import Probe, ProcessSpec
 
 SOONEST_S = 0.2  # between two requests while a server starts
 LATEST_S = 1.0
 ANSWER_S = 5.0  # a request that takes longer is given up
-LIVENESS_ANSWER_S = 20.0  # a server that generates with all its cores answers late
 RECHECK_S = 5.0
 HEALTHY = 200
+REFUSED = range(400, 500)  # the server works, and does not do what the canary asks
 
 
 class HealthWatch:
@@ -28,15 +38,27 @@ class HealthWatch:
     healthy counts as dead, empty while it does not.
     """
 
-    def __init__(self, spec: ProcessSpec, probe: Probe, now: float) -> None:
+    def __init__(
+        self,
+        spec: ProcessSpec,
+        probe: Probe,
+        now: float,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        """Watch from now on. `environ` is what the server inherits: its key may be in there."""
         self.healthy = False
         self.sick = ""
         self.due = now + SOONEST_S
         self._spec = spec
         self._probe = probe
+        self._environ = environ or {}
         self._began = now
         self._failures = 0
         self._exchange: Exchange | None = None
+        self._canary = bool(probe.canary)
+        self._counting = False  # the request under way is for the counters
+        self._trouble = ""  # what the canary got, while the counters are asked whether it matters
+        self._stall = Stall()
 
     @property
     def descriptor(self) -> int | None:
@@ -51,20 +73,15 @@ class HealthWatch:
     def tend(self, now: float) -> None:
         """Send a request, read its answer, or give it up; then plan the next."""
         if self._exchange is None:
-            try:
-                self._exchange = Exchange(self._probe, render_get(self._probe, self._probe.path))
-            except OSError:  # we have no descriptor left: that says nothing about the server
-                self.due = now + RECHECK_S
-                return
-            self.due = now + (LIVENESS_ANSWER_S if self.healthy else ANSWER_S)
-            self._exchange.tend()  # on this machine, the connection is there already
+            self._ask(self._question(), now)
         elif now >= self.due:
-            self._exchange.give_up(f"no answer within {LIVENESS_ANSWER_S:g} s")
+            limit_s = self._spec.liveness_timeout_s if self.healthy else ANSWER_S
+            self._exchange.give_up(f"no answer within {limit_s:g} s")
         else:
             self._exchange.tend()
-        if self._exchange.done:
-            self._judge(self._exchange, now)
-            self._exchange = None
+        while self._exchange is not None and self._exchange.done:
+            exchange, self._exchange = self._exchange, None
+            self._judge(exchange, now)
 
     def hurry(self, now: float) -> None:
         """Ask soon: a server that starts has just said something."""
@@ -76,19 +93,65 @@ class HealthWatch:
         if self._exchange is not None:
             self._exchange.close()
 
+    def _question(self) -> bytes:
+        if self.healthy and self._canary:
+            return render_generate(self._spec, self._probe, self._environ)
+        return render_get(self._probe, self._probe.path)
+
+    def _ask(self, request: bytes, now: float) -> None:
+        try:
+            self._exchange = Exchange(self._probe, request)
+        except OSError:  # we have no descriptor left: that says nothing about the server
+            self._counting, self._trouble = False, ""
+            self.due = now + RECHECK_S
+            return
+        self.due = now + (self._spec.liveness_timeout_s if self.healthy else ANSWER_S)
+        self._exchange.tend()  # on this machine, the connection is there already
+
     def _judge(self, exchange: Exchange, now: float) -> None:
         good = exchange.status == HEALTHY
         if not self.healthy:
             self.healthy = good
             pause = min(LATEST_S, max(SOONEST_S, (now - self._began) / 100))
             self.due = now + (self._interval() if good else pause)
+        elif self._counting:
+            self._judge_counters(exchange, now)
+        else:
+            self._judge_liveness(exchange, now, good=good)
+
+    def _judge_liveness(self, exchange: Exchange, now: float, *, good: bool) -> None:
+        if self._canary and exchange.status in REFUSED:
+            self._canary = False  # an embedding model, for one: `/health` is all there is to ask
+            good = True
+        if not good:
+            self._trouble = f"status {exchange.status}" if exchange.status else exchange.error
+        if (good and self._spec.stall_timeout_s) or (self._canary and not good):
+            self._counting = True
+            self._ask(render_get(self._probe, METRICS), now)
             return
-        self._failures = 0 if good else self._failures + 1
-        self.due = now + (self._interval() if good else RECHECK_S)
+        self._conclude(now)
+
+    def _judge_counters(self, exchange: Exchange, now: float) -> None:
+        self._counting = False
+        progress = read_progress(exchange.body) if exchange.status == HEALTHY else None
+        former, self._stall = self._stall, note_progress(self._stall, progress, now)
+        limit_s = self._spec.stall_timeout_s
+        if limit_s and self._stall.since is not None and now - self._stall.since >= limit_s:
+            self.sick = f"requests are running, but no token has come for {limit_s:g} s"
+        if progress is not None and former.tokens not in {None, progress.tokens}:
+            self._trouble = ""  # the canary waits its turn behind others' requests
+        self._conclude(now)
+
+    def _conclude(self, now: float) -> None:
+        """Count a failure, or forget the former ones, and plan the next question."""
+        trouble, self._trouble = self._trouble, ""
+        self._failures = self._failures + 1 if trouble else 0
+        self.due = now + (min(RECHECK_S, self._interval()) if trouble else self._interval())
         if self._failures >= self._spec.liveness_failures:
-            answer = f"status {exchange.status}" if exchange.status else exchange.error
             times = f"{self._failures} time{'s' if self._failures > 1 else ''} in a row"
-            self.sick = f"not healthy {times} ({answer} from {self._probe.path})"
+            asked = "a request for one token" if self._canary else self._probe.path
+            self.sick = f"not healthy {times} ({trouble} from {asked})"
 
     def _interval(self) -> float:
-        return self._spec.liveness_interval_s or float("inf")
+        interval_s = self._spec.liveness_interval_s or float("inf")
+        return min(interval_s, self._spec.stall_timeout_s / 2 or interval_s)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 # Prompts and answers may be in a log: it is not for everybody.
 FILE_MODE = 0o640
+LOST_NOTE = b"[vllmd: the disk was full: %d bytes of output are missing here]\n"
 FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
@@ -26,7 +27,9 @@ class LogFile:
             StartError: the path is a link, not a regular file, another user's, or not writable.
         """
         self.spec = spec
-        self.lost = 0  # bytes that a full disk did not take
+        self.lost = 0  # bytes that a full disk has not taken since it became full
+        self.told = 0  # bytes lost before that, which the log tells of
+        self._cut = False  # the disk became full in the middle of a line
         try:
             os.makedirs(os.path.dirname(spec.path), exist_ok=True)
             self._open()
@@ -38,9 +41,32 @@ class LogFile:
             ) from None
 
     def write(self, data: bytes) -> bool:
-        """Append whole lines; tell whether the disk took them."""
+        """Append whole lines; tell whether the disk took them.
+
+        What it does not take is counted in `lost`. As soon as it takes something again, the log
+        says in that place what is missing, and `lost` becomes `told`.
+        """
         if self.spec.max_bytes and self._size and self._size + len(data) > self.spec.max_bytes:
             self._rotate()
+        former = self.lost
+        if former:
+            # In one piece with the note: a disk with room for half a line is still full.
+            data = (b"\n" if self._cut else b"") + LOST_NOTE % former + data
+        written = self._append(data)
+        if written == len(data):
+            self.lost, self._cut = 0, False
+            self.told += former
+            return True
+        if former:
+            self._take_back(written)
+            self.lost += len(data) - len(LOST_NOTE % former) - self._cut
+        else:
+            self.lost = len(data) - written
+            self._cut = written > 0 and data[written - 1 : written] != b"\n"
+        return False
+
+    def _append(self, data: bytes) -> int:
+        """Write as much as the disk takes; return how many bytes that were."""
         view = memoryview(data)
         try:
             while view:
@@ -48,9 +74,14 @@ class LogFile:
                 self._size += written
                 view = view[written:]
         except OSError:
-            self.lost += len(view)
-            return False
-        return True
+            pass
+        return len(data) - len(view)
+
+    def _take_back(self, count: int) -> None:
+        """Cut off the bytes written last: they were not all, and will be written again."""
+        if count:
+            self._size = max(0, os.fstat(self._descriptor).st_size - count)
+            os.ftruncate(self._descriptor, self._size)
 
     def close(self) -> None:
         """Close the file."""

@@ -26,6 +26,8 @@ from launcher.process.events import (
     Gone,
     Healthy,
     Kill,
+    MemoryOwed,
+    MemoryReturned,
     Reloaded,
     Say,
     Spawned,
@@ -39,6 +41,7 @@ from launcher.process.events import (
 from launcher.process.exitcode import failure_code, final_code
 from launcher.process.fleet import State
 from launcher.process.gates import find_blocker, is_over, may_start
+from launcher.process.restart import may_restart
 from launcher.record import replace
 
 TYPE_CHECKING = False
@@ -90,6 +93,11 @@ def _react_member(  # noqa: PLR0911  (one per event)
         return ended(fleet, member, event, now)
     if isinstance(event, Gone):
         return gone(fleet, member, now)
+    if isinstance(event, MemoryOwed):
+        return replace(fleet, owing=(*fleet.owing, event.name)), []
+    if isinstance(event, MemoryReturned):
+        owing = tuple(name for name in fleet.owing if name != event.name)
+        return replace(fleet, owing=owing), []
     return obey(fleet, member, event, now)
 
 
@@ -110,10 +118,14 @@ def _spawned(fleet: Fleet, member: Member, pid: int, now: float) -> Step:
 
 
 def _spawn_failed(fleet: Fleet, member: Member, reason: str, now: float) -> Step:
-    """At first that ends everything: something is wrong with the machine. Later, only this one."""
+    """At first that ends everything: something is wrong with the machine. Later, only this one.
+
+    Unless it is one whose end, for good, is everybody's.
+    """
     failed = replace(member, state=State.ENDED, failure=reason, deadline=None, told=True)
     say = Say(name=member.spec.name, text=f"could not be started: {reason}")
-    if member.initial or member.spec.main:
+    is_last = member.spec.foreground and not may_restart(failed, now)
+    if member.initial or member.spec.main or is_last:
         fleet, actions = stop_all(fleet.with_member(failed), EX_OSERR, now)
     else:
         fleet, actions = gone(fleet, failed, now)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from launcher.process.console import Console
     from launcher.process.logfile import LogFile
 
 CHUNK = 65536
-REMEMBERED = 8192  # bytes of output kept to show when the process fails
+# Bytes of output kept for when the process fails. vLLM tells the cause up to 120 lines before the
+# end, and prints 20 kB of usage before it names a wrong flag.
+REMEMBERED = 65536
 FULLEST_PIPE = 1_048_576  # bytes that a pipe holds at most, unless root raised it (pipe(7))
 LONGEST_LINE = 65536  # a longer one is passed on in parts
 
@@ -25,8 +30,10 @@ class Relay:
         self._console = console
         self._prefix = prefix.encode()
         self._partial = b""
-        self._recent = b""
+        self._recent: deque[bytes] = deque()
+        self._remembered = 0
         self.log_is_full = False
+        self.listener: Callable[[bytes], None] | None = None  # hears what is passed on
         self.finished = False  # every writer has closed the pipe
 
     def read(self) -> bool:
@@ -56,8 +63,12 @@ class Relay:
 
     def last_lines(self, count: int) -> list[str]:
         """Return the last lines of the output."""
-        text = (self._recent + self._partial).decode("utf-8", "replace")
-        return [line for line in text.splitlines() if line.strip()][-count:]
+        return [line for line in self.recent().splitlines() if line.strip()][-count:]
+
+    def recent(self) -> str:
+        """Return as much of the end of the output as is remembered."""
+        data = b"".join((*self._recent, self._partial))
+        return data[-REMEMBERED:].decode("utf-8", "replace")
 
     def close(self) -> None:
         """Close the pipe; the log stays open, for the next start."""
@@ -68,8 +79,17 @@ class Relay:
         if not data:
             return
         self.log_is_full = not self._log.write(data)
-        self._recent = (self._recent + data)[-REMEMBERED:]
+        if self.listener is not None:
+            self.listener(data)
+        self._remember(data)
         if self._console is not None:
             lines = data.splitlines(keepends=True)
             end = b"" if data.endswith((b"\n", b"\r")) else b"\n"  # the next may be another's
             self._console.write(b"".join(self._prefix + line for line in lines) + end)
+
+    def _remember(self, data: bytes) -> None:
+        """Keep a piece of output without copying it, and drop the oldest that are not needed."""
+        self._recent.append(data)
+        self._remembered += len(data)
+        while self._remembered - len(self._recent[0]) >= REMEMBERED:
+            self._remembered -= len(self._recent.popleft())

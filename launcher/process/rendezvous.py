@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 NAME = "vllmd.sock"
 LONGEST_PATH = 107  # bytes of a socket's path, without the closing NUL (unix(7))
-BACKLOG = 128
+BACKLOG = 512
 LOCK_TRIES = 50
 LOCK_PAUSE_S = 0.01
 

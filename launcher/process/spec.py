@@ -44,6 +44,7 @@ class Probe:
     path: str = "/health"
     tls: bool = False
     socket_path: str = ""
+    canary: str = ""  # the model that a ready server is asked for a token of; empty: ask `path`
 
     def address(self) -> str:
         """Return the address as a person writes it."""
@@ -89,6 +90,8 @@ class ProcessSpec:
     restart: RestartPolicy = RestartPolicy()
     liveness_interval_s: float = 0.0  # between two probes of a ready process; 0: none
     liveness_failures: int = 3  # probes in a row that may fail before it counts as dead
+    liveness_timeout_s: float = 20.0  # for an answer; one that uses all its cores answers late
+    stall_timeout_s: float = 0.0  # with requests but without a token it counts as dead; 0: never
     startup_timeout_s: float = 1800.0
     stop_timeout_s: float = 30.0
     try_it: str = ""  # a command that the user can paste once the process is ready

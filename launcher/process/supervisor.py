@@ -21,6 +21,8 @@ from launcher.process.events import (
     Gone,
     Healthy,
     Kill,
+    MemoryOwed,
+    MemoryReturned,
     Reloaded,
     Say,
     Spawned,
@@ -32,9 +34,11 @@ from launcher.process.events import (
     Unhealthy,
 )
 from launcher.process.fleet import Fleet, Member, State
+from launcher.process.gpumemory import GpuMemory
 from launcher.process.leftovers import has_leftovers, kill_leftovers
 from launcher.process.logfile import LogFile
 from launcher.process.machine import is_echo, step
+from launcher.process.notes import Notes
 from launcher.process.relay import Relay
 from launcher.process.signals import STOPPING
 
@@ -99,16 +103,23 @@ class Supervisor:
         self._endpoints = endpoints
         self._service: Service | None = None
         self._pids: dict[int, str] = {}
+        self.notes = Notes()
+        self._memory = GpuMemory()
         self._paused: set[str] = set()  # whose log a full disk has paused
         self._events: list[Event] = []
         self._code: int | None = None
 
-    def run(self) -> int:
-        """Start everything, supervise it, and return the exit code once all has ended."""
+    def run(self, advise: Callable[[], Iterable[str]] = tuple) -> int:
+        """Start everything, supervise it, and return the exit code once all has ended.
+
+        `advise` returns what there is to say once the first processes have been started.
+        """
         try:
             self._handle_signals()
             if self._code is None:
                 self._happened(Begun())
+                for text in advise():
+                    self._print(text)
             if self._code is None and self._endpoints is not None:
                 self._service = self._open_service(self._endpoints)
             while self._code is None:
@@ -168,12 +179,16 @@ class Supervisor:
             self._events.append(SpawnFailed(name=spec.name, reason=reason))
             return
         self._pids[pid] = spec.name
+        self.notes.began(spec.name, self._relays.get(spec.name))
+        self._memory.began(spec)
         self._events.append(Spawned(name=spec.name, pid=pid))
         if spec.probe is not None:
             # `socket` takes a third of an interpreter start to import: after the first exec.
             from launcher.process.health import HealthWatch  # noqa: PLC0415
 
-            self._watches[spec.name] = HealthWatch(spec, spec.probe, time.monotonic())
+            self._watches[spec.name] = HealthWatch(
+                spec, spec.probe, time.monotonic(), self._environ
+            )
 
     def _open_output(self, spec: ProcessSpec) -> int | None:
         """Make the pipe for a process's output; None where it has our own streams.
@@ -225,6 +240,7 @@ class Supervisor:
 
     def _wait(self) -> None:
         """Sleep until something happens, and handle it."""
+        self._memory.measure()
         open_relays = [name for name, relay in self._relays.items() if not relay.finished]
         names = {self._relays[name].descriptor: name for name in open_relays}
         ready = dict(self._watched(names).poll(self._patience()))
@@ -237,6 +253,7 @@ class Supervisor:
         self._tend_watches(ready)
         if self._service is not None:
             self._service.tend(ready)
+        self._tend_memory()
         deadline = self._fleet.deadline()
         if deadline is not None and deadline <= time.monotonic():
             self._note_gone()
@@ -260,7 +277,8 @@ class Supervisor:
     def _patience(self) -> int | None:
         """Return the milliseconds until the nearest deadline, rounded up; None without one."""
         deadline = self._fleet.deadline()
-        times = [watch.due for watch in self._watches.values() if watch.due < NEVER]
+        dues = [self._memory.due, *(watch.due for watch in self._watches.values())]
+        times = [due for due in dues if due < NEVER]
         if deadline is not None:
             times.append(deadline)
         if self._service is not None and self._service.due < NEVER:
@@ -333,6 +351,9 @@ class Supervisor:
             relay.drain()  # its last words, before its end is told
         if self._fleet.member(name).spec.main:
             child.take_terminal(pid)
+        self.notes.ended(name, status)
+        if self._memory.ended(name, time.monotonic()):
+            self._happened(MemoryOwed(name=name))
         self._happened(Ended(name=name, status=status, left=has_leftovers(name, pid)))
 
     def _forward(self, number: signal.Signals) -> None:
@@ -355,6 +376,15 @@ class Supervisor:
                 self._happened(Unhealthy(name=name, reason=watch.sick))
             elif watch.healthy and not was_healthy:
                 self._happened(Healthy(name=name))
+                phases = self.notes.became_healthy(name, self._relays.get(name))
+                if phases:
+                    self._print(f"{name}: {phases}")
+
+    def _tend_memory(self) -> None:
+        for name, text in self._memory.tend(time.monotonic()):
+            if text:
+                self._print(f"{name}: {text}")
+            self._happened(MemoryReturned(name=name))
 
     # Output.
 
@@ -372,7 +402,9 @@ class Supervisor:
             self._print(f"{name}: the log cannot be written (disk full?): output is being lost")
         elif not full and name in self._paused:
             self._paused.discard(name)
-            self._print(f"{name}: the log can be written again")
+            log = self._logs[name]
+            self._print(f"{name}: the log can be written again: {log.told} bytes were lost")
+            log.told = 0
 
     def _say(self, action: Say) -> None:
         self._print(f"{action.name}: {action.text}")
@@ -380,12 +412,25 @@ class Supervisor:
         member = self._fleet.find(action.name)  # None: gone with the last reload
         if action.bad and relay is not None and member is not None:
             spec = member.spec
-            if not spec.foreground:  # else its output is on our stdout already
-                for line in relay.last_lines(LAST_LINES):
-                    self._err.write(f"    | {line}\n".encode())
+            # The output of a foreground server is on our stdout already.
+            shown = [] if spec.foreground else relay.last_lines(LAST_LINES)
+            for line in shown:
+                self._err.write(f"    | {line}\n".encode())
             log = spec.log
             if log is not None:
                 self._print(f"{action.name}: the whole log is in {log.path}")
+            self._explain(action, relay, shown)
+
+    def _explain(self, action: Say, relay: Relay, shown: list[str]) -> None:
+        """Say what a failure was and what to do about it, where its last words tell."""
+        name = action.name
+        found = self.notes.failed(name, relay.recent(), action.text)
+        if not found.is_known():
+            return
+        self._print(f"{name}: it was: {found.what}")
+        if found.line and not any(found.line in line for line in shown):
+            self._err.write(f"    > {found.line}\n".encode())
+        self._print(f"{name}: hint: {found.advice}")
 
     def _print(self, text: str) -> None:
         self._err.write(f"{time.strftime('%H:%M:%S')} vllmd: {text}\n".encode())

@@ -78,9 +78,15 @@ def server_address(instance: Instance) -> Address:
     )
 
 
-def health_probe(address: Address) -> Probe:
+def health_probe(address: Address, canary: str = "") -> Probe:
     """Return how to ask the server whether it is healthy, from this machine."""
     host = address.host or ""
     if host in EVERYWHERE or host == "localhost":
         host = "::1" if host == "::" else LOOPBACK
-    return Probe(host=host, port=address.port, tls=address.tls, socket_path=address.socket_path)
+    return Probe(
+        host=host,
+        port=address.port,
+        tls=address.tls,
+        socket_path=address.socket_path,
+        canary=canary,
+    )

@@ -19,6 +19,7 @@ from launcher.server.facts import is_vllm_module, local_model, log_path
 from launcher.server.gpus import GpuIds
 from launcher.server.multiprocessing import check_multiprocessing
 from launcher.server.secret_checks import check_secrets
+from launcher.server.shutdown import check_shutdown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -229,4 +230,5 @@ CHECKS: tuple[Callable[[Instances, Facts, Problems], None], ...] = (
     check_secrets,
     check_environment,
     check_multiprocessing,
+    check_shutdown,
 )

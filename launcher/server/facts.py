@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from launcher.server.catalogue.lookup import Catalogue
     from launcher.server.model import Instance, LauncherConfig
 
+PORT_VARIABLE = "VLLM_PORT"
+
 
 @record
 class Questions:
@@ -105,6 +107,15 @@ def enabled_instances(config: LauncherConfig) -> tuple[Instance, ...]:
 def is_vllm_module(module: str) -> bool:
     """Tell whether a module is one of vLLM's, so that we know its options and its API."""
     return module.startswith("vllm.")
+
+
+def is_hijacked_port(environ: Mapping[str, str]) -> bool:
+    """Tell whether `VLLM_PORT` is no number: Kubernetes sets it for a Service called `vllm`.
+
+    vLLM 0.32 ends with a ValueError then, once its workers look for a port (vllm/envs.py).
+    """
+    value = environ.get(PORT_VARIABLE, "")
+    return bool(value) and not value.strip().isdigit()
 
 
 def log_path(instance: Instance) -> str:

@@ -1,12 +1,13 @@
 """What the user wants: the typed configuration (contract: the vLLM TOML configuration).
 
-`MASTER_KEYS` and `CONTROL_KEYS` are the tables `[master]` and `[instance.*.control]`: reading,
-the reference in docs/ and the schema come from these rows.
+`MASTER_KEYS`, `CONTROL_KEYS` and `CLIENT_KEYS` are the tables `[master]`, `[instance.*.control]`
+and `[client]`: reading, the reference in docs/ and the schema come from these rows.
 """
 
 from __future__ import annotations
 
 from launcher.config.reader import Key, boolean, integer, one_of, path_name, seconds, string
+from launcher.config.timeout_profiles import PROFILES
 from launcher.record import record
 from launcher.server.endpoints import read_listen, read_socket_path
 from launcher.server.gpus import ALL_GPUS, read_gpu_ids
@@ -24,7 +25,7 @@ CONFIG_VARIABLE = "AUTO_INFER_VLLM_CONFIG"
 # Keys of `[instance]` that are not instances, and keys that an instance may hold.
 SHARED_TABLES = ("control", "server")
 INSTANCE_TABLES = ("control", "server", "env", "kvbm")
-TOP_LEVEL_TABLES = ("master", "instance", "kvbm")
+TOP_LEVEL_TABLES = ("master", "instance", "kvbm", "client")
 
 MASTER_KEYS = (
     Key(
@@ -197,6 +198,31 @@ CONTROL_KEYS = (
         "started again, by `restart`). After the first failure they come every 5 s.",
     ),
     Key(
+        name="health_timeout_s",
+        check=seconds,
+        expected="number of seconds",
+        default=20.0,
+        doc="How long a healthy server may take to answer a probe.",
+    ),
+    Key(
+        name="probe",
+        check=one_of("health", "generate"),
+        expected='"health" or "generate"',
+        default="health",
+        doc="What a healthy server is asked. health: `/health`, which answers even if the engine "
+        "hangs. generate: one token of the model, so that a hanging engine is found; one that is "
+        "merely busy is not restarted, because its counters in `/metrics` move.",
+    ),
+    Key(
+        name="stall_timeout_s",
+        check=seconds,
+        expected="number of seconds",
+        default=0.0,
+        default_words="nobody looks",
+        doc="How long requests may be running without a token coming of them, as `/metrics` tells, "
+        "before a server counts as dead.",
+    ),
+    Key(
         name="startup_timeout_s",
         check=seconds,
         expected="number of seconds",
@@ -211,7 +237,35 @@ CONTROL_KEYS = (
         default=30.0,
         doc="Grace between SIGTERM and SIGKILL to the whole process group.",
     ),
+    Key(
+        name="drain_s",
+        check=integer(0),
+        expected="integer, seconds",
+        default=0,
+        doc="How long a server that is stopped may finish the requests under way; 0 cuts them off. "
+        "It becomes vLLM's `--shutdown-timeout`, and `stop_timeout_s` is at least 10 s more, "
+        "unless it is set. The container needs a longer grace than either.",
+    ),
 )
+
+CLIENT_KEYS = (
+    Key(
+        name="timeout_profile",
+        check=one_of(*PROFILES),
+        expected=", ".join(f'"{name}"' for name in PROFILES),
+        default_words="by command",
+        doc="How long a call of `vllmd generate` or `vllmd batch` may take, where neither the "
+        "command line nor `VLLMD_TIMEOUT_PROFILE` says: 2 minutes, 30 minutes, 10 minutes, or an "
+        "hour.",
+    ),
+)
+
+
+@record
+class ClientConfig:
+    """The table `[client]`; fields are `CLIENT_KEYS`."""
+
+    timeout_profile: str | None = None
 
 
 @record
@@ -247,8 +301,12 @@ class ControlConfig:
     restart_window_s: float
     health_interval_s: float
     health_failures: int
+    health_timeout_s: float
+    probe: str
+    stall_timeout_s: float
     startup_timeout_s: float
     stop_timeout_s: float
+    drain_s: int
 
 
 @record
@@ -314,4 +372,5 @@ class LauncherConfig:
     master: MasterConfig
     instances: tuple[Instance, ...]
     tree: Tree
+    client: ClientConfig = ClientConfig()
     problems: tuple[Problem, ...] = ()

@@ -11,13 +11,20 @@ from launcher.server.address import EVERY_INTERFACE, health_probe, server_addres
 from launcher.server.checks import CHECKS
 from launcher.server.endpoints import check_endpoints
 from launcher.server.environment_checks import check_variable
-from launcher.server.facts import enabled_instances, is_vllm_module, log_path
+from launcher.server.facts import (
+    PORT_VARIABLE,
+    enabled_instances,
+    is_hijacked_port,
+    is_vllm_module,
+    log_path,
+)
 from launcher.server.gpus import GpuIds, NoGpus, visible_devices
 from launcher.server.interpreter import plan_command
 from launcher.server.multiprocessing import VARIABLE, find_setting
 from launcher.server.options import plan_flags
-from launcher.server.request import render_request
+from launcher.server.request import render_request, served_name
 from launcher.server.secret_values import SECRET_OPTIONS, resolve
+from launcher.server.shutdown import with_drain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,7 +94,7 @@ def plan_launch(config: LauncherConfig, facts: Facts) -> LaunchPlan:
     check_endpoints(config.master, enabled, problems)
     planned: list[InstancePlan] = []
     holders: dict[str, str] = {}  # GPU -> the instance planned on it last
-    for instance in enabled:
+    for instance in map(with_drain, enabled):
         after = _predecessors(instance, holders, facts)
         planned.append(_plan_instance(instance, config, facts, prefix, after, problems))
     running = {instance.name for instance in enabled}
@@ -170,14 +177,14 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
         name=instance.name,
         argv=(*prefix, *tokens, *instance.extra_args),
         env=env,
-        unset=UNSET,
+        unset=(*UNSET, PORT_VARIABLE) if is_hijacked_port(facts.environ) else UNSET,
         log=LogSpec(
             path=log_path(instance),
             max_bytes=control.log_max_mb * MEGABYTE,
             keep=control.log_keep,
         ),
         foreground=not control.background,
-        probe=health_probe(address),
+        probe=health_probe(address, _canary(instance)),
         after=after,
         gpus=_gpu_words(control.gpu_ids),
         everywhere=not address.socket_path and address.interface() == EVERY_INTERFACE,
@@ -185,6 +192,8 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
         restart=_restart_policy(control),
         liveness_interval_s=control.health_interval_s,
         liveness_failures=control.health_failures,
+        liveness_timeout_s=control.health_timeout_s,
+        stall_timeout_s=control.stall_timeout_s,
         startup_timeout_s=control.startup_timeout_s,
         stop_timeout_s=control.stop_timeout_s,
         try_it=render_request(instance, address, keyed=keyed)
@@ -194,6 +203,11 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
     return InstancePlan(
         instance=instance, process=process, address=address, command=prefix, flags=flags
     )
+
+
+def _canary(instance: Instance) -> str:
+    """Return the name of the model that the probe asks for a token of; empty for none."""
+    return served_name(instance) if instance.control.probe == "generate" else ""
 
 
 def _environment(

@@ -15,11 +15,13 @@ from launcher.config.reader import (
     read_table,
 )
 from launcher.server.model import (
+    CLIENT_KEYS,
     CONTROL_KEYS,
     INSTANCE_TABLES,
     MASTER_KEYS,
     SHARED_TABLES,
     TOP_LEVEL_TABLES,
+    ClientConfig,
     ControlConfig,
     EnvSetting,
     Instance,
@@ -51,8 +53,13 @@ def read_config(documents: tuple[Document, ...]) -> LauncherConfig:
             problems.unknown((name,), TOP_LEVEL_TABLES)
     master = _read_master(tree.data.get("master", {}), problems)
     instances = _read_instances(tree.data.get("instance", {}), problems)
+    client = _read_client(tree.data.get("client", {}), problems)
     return LauncherConfig(
-        master=master, instances=instances, tree=tree, problems=tuple(problems.found)
+        master=master,
+        instances=instances,
+        tree=tree,
+        client=client,
+        problems=tuple(problems.found),
     )
 
 
@@ -67,6 +74,12 @@ def _read_master(value: TomlValue, problems: Problems) -> MasterConfig:
         message = f"expected a module name, got '{module}'"
         problems.add((*path, "api_server_module"), message, "write it like package.module")
     return MasterConfig(**values, env=env)  # type: ignore[arg-type]
+
+
+def _read_client(value: TomlValue, problems: Problems) -> ClientConfig:
+    table = read_table(value, ("client",), problems)
+    read = read_keys(table, ("client",), CLIENT_KEYS, problems)
+    return ClientConfig(**{**defaults(CLIENT_KEYS), **read})  # type: ignore[arg-type]
 
 
 def _read_instances(value: TomlValue, problems: Problems) -> tuple[Instance, ...]:

@@ -23,12 +23,12 @@ def render_request(instance: Instance, address: Address, *, keyed: bool) -> str:
     words.append("-H 'Content-Type: application/json'")
     if keyed:
         words.append('-H "Authorization: Bearer $VLLM_API_KEY"')
-    body = f'{{"model": {_json(_model_name(instance))}, "prompt": "Hello", "max_tokens": 16}}'
+    body = f'{{"model": {_json(served_name(instance))}, "prompt": "Hello", "max_tokens": 16}}'
     words.append(f"-d {_quoted(body)}")
     return " ".join(words)
 
 
-def _model_name(instance: Instance) -> str:
+def served_name(instance: Instance) -> str:
     """Return the name by which the server knows its model: the first served name, else its path."""
     for name in ("served_model_name", "model"):
         value = effective(instance, name)

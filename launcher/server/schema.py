@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from launcher.config.timeout_profiles import PROFILES
 from launcher.server.catalogue.schema import render_schema
-from launcher.server.model import CONTROL_KEYS, MASTER_KEYS, TOP_LEVEL_TABLES
+from launcher.server.model import CLIENT_KEYS, CONTROL_KEYS, MASTER_KEYS, TOP_LEVEL_TABLES
 from launcher.server.presets import PRESETS
 
 TYPE_CHECKING = False
@@ -52,8 +53,13 @@ KEY_SCHEMAS: dict[str, Schema] = {
     "restart_window_s": SECONDS,
     "health_interval_s": SECONDS,
     "health_failures": {"type": "integer", "minimum": 1},
+    "health_timeout_s": SECONDS,
+    "probe": {"enum": ["health", "generate"]},
+    "stall_timeout_s": SECONDS,
     "startup_timeout_s": SECONDS,
     "stop_timeout_s": SECONDS,
+    "drain_s": {"type": "integer", "minimum": 0},
+    "timeout_profile": {"enum": [*PROFILES]},
 }
 ENV: Schema = {
     "type": "object",
@@ -92,6 +98,7 @@ def render_file_schema(catalogue: Catalogue, help_text: str) -> Schema:
     master["properties"] = {**_properties(MASTER_KEYS), "env": ENV}
     tables: Schema = {
         "master": master,
+        "client": _table(CLIENT_KEYS),
         "instance": {
             "type": "object",
             "properties": parts,

@@ -11,7 +11,19 @@ from launcher.process.routes import Scene, route
 from launcher.process.status import About
 from tests.support.history import History, server
 
-WORDS = "GET POST / /status /logs/a ? lines= & HTTP/1.1 Host: [ Transfer-Encoding:".split()
+WORDS = [
+    "GET",
+    "POST",
+    "/",
+    "/status",
+    "/logs/a",
+    "?",
+    "lines=",
+    "&",
+    "HTTP/1.1",
+    "Host:",
+    "[",
+]
 PIECES = [b" ", b"\r\n", b"\r\n\r\n", b"\0", b"\xff", *(word.encode() for word in WORDS)]
 LIKE_HTTP = st.lists(st.sampled_from(PIECES)).map(b"".join)
 

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from launcher.process.ending import KILL_WAIT_S, SWEEP_S
+from launcher.process.ending import ALIVE, KILL_WAIT_S, SWEEP_S
 from launcher.process.events import (
     Begun,
     Ended,
@@ -16,11 +16,15 @@ from launcher.process.events import (
     Gone,
     Healthy,
     Kill,
+    Reloaded,
+    RestartOne,
     Say,
     Spawned,
     SpawnFailed,
     Start,
+    StartOne,
     StopAsked,
+    StopOne,
     Terminate,
     TimePassed,
     Unhealthy,
@@ -28,6 +32,7 @@ from launcher.process.events import (
 from launcher.process.fleet import Fleet, Member, State
 from launcher.process.machine import step
 from launcher.process.spec import Exited, Killed, ProcessSpec, RestartPolicy
+from launcher.record import replace
 from tests.support.history import main_program, server
 
 if TYPE_CHECKING:
@@ -78,6 +83,7 @@ class Life(RuleBasedStateMachine):
         self.leftovers: set[str] = set()
         self.asked: set[str] = set()
         self.starts: dict[str, int] = {}
+        self.held: set[str] = set()  # stopped by a command
         self.code: int | None = None
         self.next_pid = 100
 
@@ -107,6 +113,7 @@ class Life(RuleBasedStateMachine):
         assert name not in self.living
         assert name not in self.leftovers
         assert not self.fleet.stopping
+        assert name not in self.held
         self.starts[name] = self.starts.get(name, 0) + 1
         assert self.starts[name] <= MOST_STARTS[self.fleet.member(name).spec.restart.mode]
         self.asked.discard(name)
@@ -139,6 +146,37 @@ class Life(RuleBasedStateMachine):
         name = data.draw(st.sampled_from(sorted(self.living)))
         self.happen(Unhealthy(name=name, reason="no answer"))
 
+    @precondition(lambda self: self.code is None and not self.starting)
+    @rule(name=st.sampled_from(NAMES), command=st.sampled_from([StartOne, StopOne, RestartOne]))
+    def command(self, name: str, command: type[StartOne | StopOne | RestartOne]) -> None:
+        member = self.fleet.find(name)
+        if member is None or self.fleet.stopping:
+            return
+        if command is StopOne:
+            self.held.add(name)
+        else:
+            self.held.discard(name)
+        if command is RestartOne or member.state not in {*ALIVE, State.WAITING}:
+            self.starts[name] = 0  # the budget is a fresh one
+        self.happen(command(name=name))
+
+    @precondition(lambda self: self.code is None and not self.starting)
+    @rule(chosen=st.dictionaries(st.sampled_from(NAMES), st.sampled_from(["0", "1", "same"])))
+    def reload(self, chosen: dict[str, str]) -> None:
+        specs = []
+        for name, gpus in chosen.items():
+            member = self.fleet.find(name)
+            spec = member.spec if member else server(name, probe=None)
+            specs.append(spec if gpus == "same" else replace(spec, after=(), gpus=gpus))
+        if not self.fleet.stopping:
+            self.held &= chosen.keys()
+            self.starts = dict.fromkeys(self.starts, 0)
+        pids = {name: pid for name, pid in self.living.items() if chosen.get(name) == "same"}
+        before = {member.spec.name: member.state for member in self.fleet.members}
+        self.happen(Reloaded(specs=tuple(specs)))
+        for name in pids:
+            assert self.fleet.member(name).state is before[name], "who did not change is left alone"
+
     @precondition(lambda self: self.code is None and self.living)
     @rule(data=st.data(), status=STATUSES, left=st.booleans())
     def end(self, data: st.DataObject, status: ExitStatus, left: bool) -> None:
@@ -153,7 +191,8 @@ class Life(RuleBasedStateMachine):
     def vanish(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(sorted(self.leftovers)))
         self.leftovers.discard(name)
-        if self.fleet.member(name).state.is_running():  # else given up: the supervisor asks no more
+        member = self.fleet.find(name)
+        if member and member.state.is_running():  # else given up: the supervisor asks no more
             self.happen(Gone(name=name))
 
     @precondition(lambda self: self.code is None and not self.starting)

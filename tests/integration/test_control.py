@@ -147,9 +147,7 @@ def test_second_launcher_has_a_socket_of_its_own(launcher: Launcher) -> None:
     second = launcher.start(Stub(name="b"))
     second.wait_healthy("b")
     own = f"{launcher.folder}/vllmd/vllmd-{second.pid}.sock"
-    assert f"another launcher has {launcher.socket()}: this one is reached at {own}" in (
-        second.said()
-    )
+    second.wait_for(f"another launcher has {launcher.socket()}: this one is reached at {own}")
     asked = launcher.ask("status")
     assert (asked.code, asked.stderr.splitlines()[0]) == (64, "error: 2 launchers are running")
     assert launcher.ask("status", "--socket", own).stdout.splitlines()[-1].startswith("b ")
@@ -176,9 +174,7 @@ def test_path_that_is_no_socket_is_left_alone(launcher: Launcher) -> None:
     path = launcher.folder / "precious"
     path.write_text("data")
     run = launcher.start(Stub(), master={"control_socket": str(path)})
-    run.wait_healthy()
-    words = f"no control socket, so no 'vllmd status': {path}: something that is no socket is there"
-    assert words in run.said()
+    run.wait_for(f"no control socket, so no 'vllmd status': {path}: something that is no socket")
     assert path.read_text() == "data"
 
 

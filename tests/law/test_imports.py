@@ -37,6 +37,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "render": ("errors", "record", "config", "process.spec", "server"),
     "facts": ("errors", "record", "config", "server", "process", "pixi"),
     "output": ("errors", "record", "config"),
+    "preflight": ("record", "process.spec", "server.facts"),
     "cli": ANYTHING,
     "__main__": ("cli",),
 }
@@ -46,9 +47,12 @@ TYPING_EXCEPTIONS = {("errors", "config.problems"), ("errors", "config.document"
 # Pure: all of these packages and modules, but for the modules that gather or write.
 PURE = (
     "errors", "record", "config", "server", "kvbm", "render", "demo", "cli.arguments",
+    "client.timeouts", "client.target", "client.messages", "client.events", "client.errors",
+    "client.batch.lines", "client.batch.retry", "client.batch.progress",
     "process.spec", "process.events", "process.fleet", "process.machine", "process.exitcode",
     "process.http", "process.status", "process.metrics", "process.routes", "cli.control_arguments",
     "cli.show_status",
+    "process.diagnosis", "process.timeline",
 )  # fmt: skip
 EFFECTS = (
     "server.installed", "server.catalogue.data", "server.catalogue.installed", "kvbm.load",
@@ -57,7 +61,10 @@ EFFECTS = (
 FORBIDDEN_IN_PURE = frozenset(
     "os sys subprocess socket signal selectors select threading time tempfile shutil logging".split()  # noqa: E501, SIM905  (a table of words)
 )
-PURE_EXCEPTIONS = {("process.spec", "signal")}  # for the enum of signals
+PURE_EXCEPTIONS = {
+    ("process.spec", "signal"),
+    ("process.diagnosis", "signal"),
+}  # for the enum of signals
 
 RUN = "launcher.cli.run"
 # The distributions that pyproject.toml names as dependencies.

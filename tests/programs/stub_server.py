@@ -14,6 +14,8 @@ misbehave in one way:
     --stub-ignore-term         does not heed SIGTERM
     --stub-die CODE            ends at once with CODE
     --stub-die-after S         ends S seconds after it listens, with the code of --stub-code
+    --stub-freeze-after S      stops itself with SIGSTOP S seconds after it listens
+    --stub-sick-after S        answers every request with status 500 S seconds after it listens
     --stub-code CODE           that code (default 0)
     --stub-signal N            kills itself with signal N instead of ending with a code
     --stub-say TEXT            writes a line first; may be repeated
@@ -22,12 +24,14 @@ misbehave in one way:
     --stub-child               leaves a child in its process group that ignores SIGTERM
     --stub-daemon              leaves a grandchild in a session of its own that ignores SIGTERM
     --stub-flood               leaves a child in its group that writes to the log without end
+    --stub-chatty S            from when it listens on, writes a line every S seconds
     --stub-report FILE         writes what it was given (argv, environment, ...) as JSON to FILE
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import socket
@@ -82,6 +86,13 @@ def main(flags: Flags) -> None:
     if flags.has("--stub-die-after"):
         signal.signal(signal.SIGALRM, lambda *_: leave(flags, int(flags.number("--stub-code"))))
         signal.setitimer(signal.ITIMER_REAL, flags.number("--stub-die-after"))
+    if flags.has("--stub-freeze-after"):
+        signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGSTOP))
+        signal.setitimer(signal.ITIMER_REAL, flags.number("--stub-freeze-after"))
+    if flags.has("--stub-chatty"):
+        signal.signal(signal.SIGALRM, lambda *_: print("chat", flush=True))
+        pause = flags.number("--stub-chatty")
+        signal.setitimer(signal.ITIMER_REAL, pause, pause)
     serve(server, flags)
 
 
@@ -167,6 +178,7 @@ def serve(server: socket.socket, flags: Flags) -> None:
         context.load_cert_chain(flags.text("--ssl-certfile"), flags.text("--ssl-keyfile"))
         server = context.wrap_socket(server, server_side=True)
     kept = []
+    sick_at = time.monotonic() + flags.number("--stub-sick-after", math.inf)
     while True:
         try:
             connection, _ = server.accept()
@@ -177,7 +189,8 @@ def serve(server: socket.socket, flags: Flags) -> None:
             continue
         with connection:
             request = connection.recv(65536).decode("latin-1")
-            connection.sendall(answer(request, flags))
+            sick = time.monotonic() > sick_at
+            connection.sendall(b"HTTP/1.1 500 Stub\r\n\r\n" if sick else answer(request, flags))
 
 
 def answer(request: str, flags: Flags) -> bytes:

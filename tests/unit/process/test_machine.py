@@ -12,13 +12,15 @@ from launcher.process.events import (
     Ended,
     Gone,
     Healthy,
+    MemoryOwed,
+    MemoryReturned,
     Spawned,
     SpawnFailed,
     StopAsked,
     TimePassed,
 )
 from launcher.process.fleet import State
-from launcher.process.spec import Exited, Killed
+from launcher.process.spec import Exited, Killed, RestartPolicy
 from tests.support.history import History, main_program, server
 
 A, B = Spawned(name="a", pid=11), Spawned(name="b", pid=12)
@@ -369,3 +371,17 @@ def test_end_is_told_once(name: str) -> None:
     history = begun("a", "b")
     history.happen(ended(name, FAILED, left=True), Gone(name=name))
     assert len([line for line in history.said if "exit code 7" in line]) == 1
+
+
+def test_restart_waits_until_the_memory_of_the_dead_is_returned() -> None:
+    history = History(server("a", restart=RestartPolicy(mode="on-failure")))
+    history.happen(Begun(), A, A_HEALTHY)
+    assert history.happen(MemoryOwed(name="a"), ended("a", FAILED)) == []
+    assert history.happen(TimePassed(), at=10) == []
+    assert history.happen(MemoryReturned(name="a")) == ["start a"]
+
+
+def test_stop_does_not_wait_for_memory() -> None:
+    history = History(server("a", restart=RestartPolicy(mode="on-failure")))
+    history.happen(Begun(), A, A_HEALTHY, MemoryOwed(name="a"), ended("a", FAILED))
+    assert history.happen(StopAsked()) == ["finish 0"]

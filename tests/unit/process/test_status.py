@@ -87,7 +87,7 @@ def test_main_program_is_no_instance() -> None:
 
 def test_notes_are_part_of_an_instance() -> None:
     history = running()
-    notes = {"a": {"diagnosis": {"kind": "oom", "what": "no memory", "advice": "less"}}}
+    notes: Any = {"a": {"diagnosis": {"kind": "oom", "what": "no memory", "advice": "less"}}}
     found: Any = describe_fleet(history.fleet, ABOUT, 1.0, notes)
     assert found["instances"][0]["diagnosis"]["kind"] == "oom"
 

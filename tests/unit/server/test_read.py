@@ -27,6 +27,11 @@ def test_master_defaults_are_the_contracts_section_1() -> None:
     assert master.api_server_module == "vllm.entrypoints.openai.api_server"
 
 
+def test_client_timeout_profile_is_read_or_none() -> None:
+    assert _read("").client.timeout_profile is None
+    assert _read("[client]\ntimeout_profile = 'batch_job'").client.timeout_profile == "batch_job"
+
+
 def test_control_defaults_are_the_contracts_sections_2a_and_3a() -> None:
     (instance,) = _read("[instance.demo]").instances
     control = instance.control

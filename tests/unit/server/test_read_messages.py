@@ -9,6 +9,15 @@ import pytest
 from tests.support.messages import messages
 
 FILES = {
+    "unknown timeout profile": (
+        "[client]\ntimeout_profile = 'batch'\n",
+        (
+            "error: vllm.toml:2:19: expected one of 'default', 'streaming', 'ml_inference', 'batch_job', got 'batch'\n"
+            "   2 | timeout_profile = 'batch'\n"
+            "     |                   ^^^^^^^\n"
+            "hint: did you mean 'batch_job'?"
+        ),
+    ),
     "unknown key in master": (
         "[master]\nenabel = false\n",
         (

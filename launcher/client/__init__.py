@@ -1,0 +1,1 @@
+"""Talk to a server that was started: `launcher.client.api` is the typed interface for programs."""

@@ -1,0 +1,61 @@
+"""What the supervisor knows about its members beyond their state, for a person who looks.
+
+Nothing here decides anything: how long each phase of a start took, and why a member failed last.
+"""
+
+from __future__ import annotations
+
+import time
+
+from launcher.process.oomkills import read_oom_kills
+from launcher.process.timeline import Timeline, note_healthy, note_output, render_timeline
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from launcher.process.diagnosis import Diagnosis
+    from launcher.process.relay import Relay
+    from launcher.process.spec import ExitStatus
+
+
+class Notes:
+    """One notebook for the whole fleet; entries are kept by the names of members."""
+
+    def __init__(self) -> None:
+        self.diagnoses: dict[str, Diagnosis] = {}  # of the last failure
+        self.timelines: dict[str, Timeline] = {}  # of the last start
+        self._oom_kills: dict[str, int] = {}  # when it was started
+        self._ends: dict[str, ExitStatus] = {}  # how its first process ended, since its start
+
+    def began(self, name: str, relay: Relay | None) -> None:
+        """Note a start. The log is read only until the member is healthy."""
+        self._oom_kills[name] = read_oom_kills()
+        self._ends.pop(name, None)
+        self.timelines[name] = Timeline(started=time.monotonic())
+        if relay is not None:
+            relay.listener = lambda data: self._heard(name, data)
+
+    def became_healthy(self, name: str, relay: Relay | None) -> str:
+        """Note the first good answer; return what the start was made of, empty if unknown."""
+        if relay is not None:
+            relay.listener = None
+        timeline = self.timelines.get(name)
+        if timeline is None:
+            return ""
+        self.timelines[name] = note_healthy(timeline, time.monotonic())
+        return render_timeline(self.timelines[name])
+
+    def ended(self, name: str, status: ExitStatus) -> None:
+        """Note how the first process of a member ended."""
+        self._ends[name] = status
+
+    def failed(self, name: str, output: str, reason: str) -> Diagnosis:
+        """Find out why a member failed, from its last words and how it ended."""
+        from launcher.process.diagnosis import diagnose  # noqa: PLC0415  (only after a failure)
+
+        killed = max(0, read_oom_kills() - self._oom_kills.get(name, 0))
+        found = diagnose(self._ends.get(name), output, oom_kills=killed, reason=reason)
+        self.diagnoses[name] = found
+        return found
+
+    def _heard(self, name: str, data: bytes) -> None:
+        self.timelines[name] = note_output(self.timelines[name], data, time.monotonic())
