@@ -60,6 +60,7 @@ NEVER = float("inf")
 LAST_LINES = 12  # shown of a process that failed
 READER_S = 1.0  # how long at the end a reader of our streams may take for each piece
 STRAGGLER_S = 2.0  # how long killed strangers may take to be reaped at the end
+_WATCHED = (State.STARTING, State.READY)
 
 
 class Supervisor:
@@ -98,6 +99,7 @@ class Supervisor:
         self._err = Console(2)
         self._relays: dict[str, Relay] = {}
         self._watches: dict[str, HealthWatch] = {}
+        self._tended: Fleet | None = None  # as it was when watches were last dropped
         self._reload = reload
         self._hangup_reloads = hangup_reloads and reload is not None
         self._endpoints = endpoints
@@ -363,22 +365,32 @@ class Supervisor:
                 child.send(member.pid, number)
 
     def _tend_watches(self, ready: dict[int, int]) -> None:
+        self._drop_watches()
         now = time.monotonic()
         for name, watch in list(self._watches.items()):
+            if watch.due > now and (watch.descriptor is None or watch.descriptor not in ready):
+                continue
             was_healthy = watch.healthy
-            if watch.due <= now or (watch.descriptor is not None and watch.descriptor in ready):
-                watch.tend(now)
-            member = self._fleet.find(name)
-            if watch.sick or member is None or member.state not in {State.STARTING, State.READY}:
+            watch.tend(now)
+            if watch.sick:
                 watch.close()
                 del self._watches[name]
-            if watch.sick:
                 self._happened(Unhealthy(name=name, reason=watch.sick))
             elif watch.healthy and not was_healthy:
                 self._happened(Healthy(name=name))
                 phases = self.notes.became_healthy(name, self._relays.get(name))
                 if phases:
                     self._print(f"{name}: {phases}")
+
+    def _drop_watches(self) -> None:
+        """Stop asking those who stop or have ended."""
+        if self._fleet is self._tended:
+            return  # every line of a log brings us here: only look where something has changed
+        self._tended = self._fleet
+        members = self._fleet.members
+        alive = {member.spec.name for member in members if member.state in _WATCHED}
+        for name in self._watches.keys() - alive:
+            self._watches.pop(name).close()
 
     def _tend_memory(self) -> None:
         for name, text in self._memory.tend(time.monotonic()):
