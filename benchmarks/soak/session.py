@@ -110,10 +110,12 @@ def _end_with_parent() -> None:
 
 
 def _prepare(chaos: Chaos) -> None:
-    """Wait until all is ready, and use what the launcher imports when it is first asked."""
+    """Wait until all is ready, and use what the launcher imports only when it is needed."""
     _wait_ready(chaos, START_S)
     chaos.ask("reload")
-    chaos.states()
+    chaos.signal_servers(signal.SIGKILL)
+    time.sleep(EVERY_S)
+    _wait_ready(chaos, START_S)
 
 
 def _rage(chaos: Chaos, watch: Watch, seconds: float) -> None:

@@ -35,7 +35,7 @@ from launcher.process.events import (
 )
 from launcher.process.fleet import Fleet, Member, State
 from launcher.process.gpumemory import GpuMemory
-from launcher.process.leftovers import has_leftovers, kill_leftovers
+from launcher.process.leftovers import Adopted, has_leftovers, kill_leftovers
 from launcher.process.logfile import LogFile
 from launcher.process.machine import is_echo, step
 from launcher.process.notes import Notes
@@ -159,7 +159,8 @@ class Supervisor:
         elif isinstance(action, Terminate):
             child.send(self._fleet.member(action.name).pid, signal.SIGTERM)
         elif isinstance(action, Kill):
-            kill_leftovers(action.name, self._fleet.member(action.name).pid)
+            leader = self._fleet.member(action.name).pid
+            kill_leftovers(action.name, leader, Adopted(self._pids))
         elif isinstance(action, Say):
             self._say(action)
         elif isinstance(action, Finish):
@@ -339,13 +340,16 @@ class Supervisor:
         Their orphans are our children: when the last of them is reaped, we are here. Where the
         kernel does not let us adopt them, we look when the deadline has come.
         """
-        for member in self._fleet.members:
-            if member.status is None or not member.state.is_running():
-                continue
-            if not has_leftovers(member.spec.name, member.pid):
-                self._happened(Gone(name=member.spec.name))
+        ended = [m for m in self._fleet.members if m.status is not None and m.state.is_running()]
+        if not ended:
+            return
+        adopted = Adopted(self._pids)
+        for member in ended:
+            name = member.spec.name
+            if not has_leftovers(name, member.pid, adopted):
+                self._happened(Gone(name=name))
             elif member.state is State.KILLED:  # by dying, some have left us their children
-                kill_leftovers(member.spec.name, member.pid)
+                kill_leftovers(name, member.pid, adopted)
 
     def _note_end(self, pid: int, name: str, status: ExitStatus) -> None:
         relay = self._relays.get(name)
@@ -356,7 +360,8 @@ class Supervisor:
         self.notes.ended(name, status)
         if self._memory.ended(name, time.monotonic()):
             self._happened(MemoryOwed(name=name))
-        self._happened(Ended(name=name, status=status, left=has_leftovers(name, pid)))
+        left = has_leftovers(name, pid, Adopted(self._pids))
+        self._happened(Ended(name=name, status=status, left=left))
 
     def _forward(self, number: signal.Signals) -> None:
         """Pass a signal on to the main program, as any init does."""
