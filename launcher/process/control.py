@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 MOST_CLIENTS = 64  # on each listener at once; more have to wait in its backlog
 CREDENTIALS = struct.Struct("3i")  # pid, uid, gid (SO_PEERCRED, unix(7))
+RESUME_S = 1.0  # until the next try to accept, when there was no descriptor left
 LOG_TYPE = "application/octet-stream"
 
 
@@ -47,6 +48,7 @@ class Control:
     def __init__(self, serve: Serve) -> None:
         self._serve = serve
         self._clients: dict[socket.socket, list[Connection]] = {}
+        self._resume_at = NEVER  # when to accept again; NEVER while we do
 
     def listen(self, listener: socket.socket) -> None:
         """Serve the clients of one more listener; it is non-blocking."""
@@ -55,12 +57,12 @@ class Control:
     @property
     def due(self) -> float:
         """When to tend even if nothing happens."""
-        return min((each.due for each in self._connections()), default=NEVER)
+        return min((self._resume_at, *(each.due for each in self._connections())))
 
     def watch(self, poll: select.poll) -> None:
         """Register all that may become ready."""
         for listener, clients in self._clients.items():
-            if len(clients) < MOST_CLIENTS:
+            if len(clients) < MOST_CLIENTS and self._resume_at == NEVER:
                 poll.register(listener.fileno(), select.POLLIN)
         for each in self._connections():
             poll.register(each.descriptor, each.events)
@@ -68,6 +70,8 @@ class Control:
     def tend(self, ready: dict[int, int]) -> None:
         """Serve whoever is ready, send what logs have got, and part with who takes too long."""
         now = time.monotonic()
+        if self._resume_at <= now:
+            self._resume_at = NEVER
         for each in self._connections():
             if each.due <= now:
                 each.close()
@@ -99,8 +103,11 @@ class Control:
         while len(clients) < MOST_CLIENTS:
             try:
                 client, _ = listener.accept()
-            except OSError:
-                return  # nobody is left, or no descriptor is
+            except (BlockingIOError, ConnectionAbortedError):
+                return  # nobody is left
+            except OSError:  # no descriptor is: who waits would wake us up all the time
+                self._resume_at = now + RESUME_S
+                return
             local = listener.family == socket.AF_UNIX
             clients.append(Connection(client, now, trusted=local and _is_ours(client)))
             clients[-1].stranger = local and not clients[-1].trusted
