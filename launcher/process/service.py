@@ -12,6 +12,7 @@ import time
 from launcher import __version__
 from launcher.errors import StartError
 from launcher.process.control import Control, LogReply, listen_tcp
+from launcher.process.http import Response
 from launcher.process.notify import Notifier
 from launcher.process.rendezvous import meet
 from launcher.record import record
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
 
     from launcher.process.events import Event
     from launcher.process.fleet import Fleet
-    from launcher.process.http import Request, Response
+    from launcher.process.http import Request
     from launcher.process.rendezvous import Meeting
     from launcher.process.spec import Endpoints
     from launcher.process.status import About, Notes
 
+NOT_NOW = '{"error": "the launcher lacks descriptors to answer"}\n'
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -116,8 +118,10 @@ class Service:
 
     def _serve(self, request: Request, trusted: bool) -> Response | LogReply:
         # What answers is imported when somebody asks: an idle launcher stays small.
-        from launcher.process import routes  # noqa: PLC0415
-
+        try:
+            from launcher.process import routes  # noqa: PLC0415
+        except (ImportError, OSError):  # no descriptor is left, or our files are being replaced
+            return Response(status=503, body=NOT_NOW)
         supervised = self._supervised
         scene = routes.Scene(
             fleet=supervised.fleet(),

@@ -315,15 +315,18 @@ class Supervisor:
 
         Returns whether they were taken, what they change, and their problems as text.
         """
-        from launcher.process.status import describe_changes  # noqa: PLC0415  (for a reload only)
-
         if self._reload is None:
             return False, {}, ""
         self._print("reading the configuration again")
         if self._service is not None:
             self._service.reloading(done=False)
-        specs, text = self._reload()
-        changes = describe_changes(self._fleet, specs or ())
+        try:
+            from launcher.process.status import describe_changes  # noqa: PLC0415  (reloads only)
+
+            specs, text = self._reload()
+            changes = describe_changes(self._fleet, specs or ())
+        except (ImportError, OSError) as error:  # no descriptor is left, or our files are changing
+            specs, text, changes = None, f"error: {error}".lower(), {}
         if text:
             self._err.write(f"{text}\n".encode())
         if specs is None:
@@ -442,7 +445,7 @@ class Supervisor:
         """Say what a failure was and what to do about it, where its last words tell."""
         name = action.name
         found = self.notes.failed(name, relay.recent(), action.text)
-        if not found.is_known():
+        if found is None or not found.is_known():
             return
         self._print(f"{name}: it was: {found.what}")
         if found.line and not any(found.line in line for line in shown):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import socket
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.launching import Stub
+from tests.support.processes import is_alive, zombies_of
 from tests.support.wait import wait_until
 
 if TYPE_CHECKING:
@@ -45,3 +47,40 @@ def test_client_without_a_descriptor_waits_and_costs_nothing(launcher: Launcher)
         limit(run.pid, 1000)
         client.settimeout(10)
         assert client.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+def test_crash_without_a_descriptor_is_survived(launcher: Launcher) -> None:
+    control = {"restart": "on-failure"}
+    run = launcher.start(Stub(control=control), Stub(name="b", control=control))
+    run.wait_healthy("a", "b")
+    limit(run.pid, 3)
+    os.kill(run.pid_of("a"), signal.SIGKILL)
+    run.wait_for("a: could not be started: too many open files", within_s=20)
+    limit(run.pid, 1000)
+    wait_until(lambda: run.stderr().count("a: healthy after") == 2, "a is healthy again", 20)
+    assert len(zombies_of(run.pid)) == 0
+    assert is_alive(run.pid_of("b"))
+
+
+def test_first_question_with_the_last_descriptor_is_refused(launcher: Launcher) -> None:
+    run = launcher.start(Stub())
+    run.wait_healthy()
+    wait_until(lambda: os.path.exists(launcher.socket()), "the control socket")
+    numbers = sorted(map(int, os.listdir(f"/proc/{run.pid}/fd")))
+    limit(run.pid, next(n for n in range(1000) if n not in numbers) + 1)
+    asked = launcher.ask("status", "--socket", launcher.socket())
+    assert (asked.code, "lacks descriptors" in asked.stderr) == (71, True), asked
+    limit(run.pid, 1000)
+    assert launcher.ask("status", "--socket", launcher.socket()).code == 0
+
+
+def test_reload_without_a_descriptor_changes_nothing(launcher: Launcher) -> None:
+    run = launcher.start(Stub())
+    run.wait_healthy()
+    limit(run.pid, 3)
+    run.signal(signal.SIGHUP)
+    run.wait_for("the configuration cannot be used: everything stays as it is")
+    limit(run.pid, 1000)
+    assert is_alive(run.pid_of())
+    run.signal(signal.SIGTERM)
+    assert run.wait() == 0
