@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from launcher.kvbm.samples import BLOCKS, SAMPLES  # noqa: E402
+from launcher.process.diagnosis import RULES  # noqa: E402
 from launcher.server.catalogue.advice import explain_unknown  # noqa: E402
 from launcher.server.catalogue.data import load_catalogue, load_help  # noqa: E402
 from launcher.server.catalogue.successors import SUCCESSORS  # noqa: E402
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 PAGE = ROOT / "docs" / "configuration.md"
 OPTIONS = ROOT / "docs" / "options.md"
 KVBM = ROOT / "docs" / "kvbm.md"
+TROUBLE = ROOT / "docs" / "troubleshooting.md"
 SCHEMA = ROOT / "model-configs" / "vllmd.schema.json"
 
 
@@ -90,6 +92,13 @@ def render_kvbm_page(text: str) -> str:
     return text
 
 
+def render_diagnoses() -> str:
+    """Render what a failure may have been as Markdown."""
+    rows = ["| kind | it was | what to do |", "|---|---|---|"]
+    rows += [f"| `{rule.kind}` | {rule.what} | {rule.advice} |" for rule in RULES]
+    return "\n".join(rows)
+
+
 def _bare(value: object) -> str:
     return _toml(value).strip("`")
 
@@ -114,6 +123,9 @@ def main() -> int:
     wanted = {
         PAGE: render_page(page),
         OPTIONS: replace_block(options, "successors", render_successors()),
+        TROUBLE: replace_block(
+            TROUBLE.read_text(encoding="utf-8"), "diagnoses", render_diagnoses()
+        ),
         SCHEMA: render_schema(),
         KVBM: render_kvbm_page(KVBM.read_text(encoding="utf-8")),
     }

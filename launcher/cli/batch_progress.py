@@ -152,7 +152,9 @@ class BarShow(BatchShow):
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
-        self._bar.console.print(f"vllmd: batch: {text}", markup=False, highlight=False)
+        self._bar.console.print(
+            f"vllmd: batch: {text}", markup=False, highlight=False, soft_wrap=True
+        )
 
 
 def new_show(stream: TextIO, limit_s: float | None) -> BatchShow:

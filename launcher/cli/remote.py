@@ -125,10 +125,16 @@ def find_remote(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Re
 
 
 def find_sockets(environ: Mapping[str, str]) -> list[str]:
-    """Return the sockets of the launchers that run, of our user or of a container's PID 1."""
+    """Return the sockets of the launchers that run, of our user or of a container's PID 1.
+
+    Those in the best folder that has any: one's own come before the machine's.
+    """
     uids = dict.fromkeys((os.geteuid(), os.stat("/proc/1").st_uid))
-    folders = dict.fromkeys(each for uid in uids for each in list_folders(environ, uid))
-    return [path for folder in folders for path in _sockets_in(folder) if is_alive(path)]
+    for folder in dict.fromkeys(each for uid in uids for each in list_folders(environ, uid)):
+        found = [path for path in _sockets_in(folder) if is_alive(path)]
+        if found:
+            return found
+    return []
 
 
 def _sockets_in(folder: str) -> list[str]:

@@ -64,9 +64,7 @@ class Connection:
     once has many of these with one connection each, and makes the `tls` for all of them.
     """
 
-    def __init__(
-        self, target: Target, tls: ssl.SSLContext | bool | None = None, limit: int = 8
-    ) -> None:
+    def __init__(self, target: Target, tls: ssl.SSLContext | None = None, limit: int = 8) -> None:
         self.target = target
         headers = {"User-Agent": "vllmd"}
         if target.api_key:
@@ -80,7 +78,7 @@ class Connection:
             timeout=httpx.Timeout(None, connect=CONNECT_S),
             limits=limits,
             verify=verify,
-            transport=_socket_transport(target, limits),
+            transport=_socket_transport(target, limits, verify),
             trust_env=not target.local,
         )
 
@@ -196,8 +194,8 @@ def _reason(error: httpx.TransportError) -> str:
     return (str(error) or type(error).__name__).lower()
 
 
-def make_tls(target: Target) -> ssl.SSLContext | bool:
-    """Return how to know that a server is the right one: False where it speaks no TLS."""
+def make_tls(target: Target) -> ssl.SSLContext:
+    """Return how to know that a server is the right one."""
     if target.certificate:
         # It is the server's own certificate, so the name in it proves nothing more.
         context = ssl.create_default_context(cafile=target.certificate)
@@ -205,11 +203,14 @@ def make_tls(target: Target) -> ssl.SSLContext | bool:
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         return context
     if target.local and not target.url.startswith("https:"):
-        return False  # reading the certificates of the world takes longer than a request
+        # It is not used, and reading the certificates of the world takes longer than a request.
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     return httpx.create_ssl_context()
 
 
-def _socket_transport(target: Target, limits: httpx.Limits) -> httpx.AsyncHTTPTransport | None:
+def _socket_transport(
+    target: Target, limits: httpx.Limits, verify: ssl.SSLContext
+) -> httpx.AsyncHTTPTransport | None:
     if not target.socket_path:
         return None
-    return httpx.AsyncHTTPTransport(uds=target.socket_path, limits=limits, verify=False)
+    return httpx.AsyncHTTPTransport(uds=target.socket_path, limits=limits, verify=verify)

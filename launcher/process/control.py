@@ -10,12 +10,11 @@ import time
 
 from launcher.process.connection import NEVER, Connection
 from launcher.process.http import JSON, Refusal, Response, render_head, render_response
-from launcher.process.rendezvous import BACKLOG
 from launcher.process.tail import Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import TypeAlias
 
     from launcher.process.http import Request
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
     Serve: TypeAlias = Callable[[Request, bool], "Response | LogReply"]
 
 MOST_CLIENTS = 64  # on each listener at once; more have to wait in its backlog
+DEAF_S = 1.0  # how long nobody is heard where descriptors have run out
 CREDENTIALS = struct.Struct("3i")  # pid, uid, gid (SO_PEERCRED, unix(7))
-RESUME_S = 1.0  # until the next try to accept, when there was no descriptor left
 LOG_TYPE = "application/octet-stream"
 
 
@@ -45,24 +44,22 @@ class Control:
     Who comes by the UNIX socket and is of our user, or root, is trusted; nobody else is.
     """
 
-    def __init__(self, serve: Serve) -> None:
+    def __init__(self, serve: Serve, listeners: Iterable[socket.socket]) -> None:
         self._serve = serve
-        self._clients: dict[socket.socket, list[Connection]] = {}
-        self._resume_at = NEVER  # when to accept again; NEVER while we do
-
-    def listen(self, listener: socket.socket) -> None:
-        """Serve the clients of one more listener; it is non-blocking."""
-        self._clients[listener] = []
+        self._deaf_until = 0.0
+        self._clients: dict[socket.socket, list[Connection]] = {each: [] for each in listeners}
 
     @property
     def due(self) -> float:
         """When to tend even if nothing happens."""
-        return min((self._resume_at, *(each.due for each in self._connections())))
+        hears_again = self._deaf_until if self._deaf_until > time.monotonic() else NEVER
+        return min((hears_again, *(each.due for each in self._connections())))
 
     def watch(self, poll: select.poll) -> None:
         """Register all that may become ready."""
+        hears = self._deaf_until <= time.monotonic()
         for listener, clients in self._clients.items():
-            if len(clients) < MOST_CLIENTS and self._resume_at == NEVER:
+            if hears and len(clients) < MOST_CLIENTS:
                 poll.register(listener.fileno(), select.POLLIN)
         for each in self._connections():
             poll.register(each.descriptor, each.events)
@@ -70,8 +67,6 @@ class Control:
     def tend(self, ready: dict[int, int]) -> None:
         """Serve whoever is ready, send what logs have got, and part with who takes too long."""
         now = time.monotonic()
-        if self._resume_at <= now:
-            self._resume_at = NEVER
         for each in self._connections():
             if each.due <= now:
                 each.close()
@@ -87,13 +82,11 @@ class Control:
                 self._accept(listener, clients, now)
 
     def close(self) -> None:
-        """Part with everybody. Sends what clients take at once."""
+        """Part with all clients. Sends what they take at once."""
         now = time.monotonic()
         for each in self._connections():
             each.send(now)
             each.close()
-        for listener in self._clients:
-            listener.close()
         self._clients.clear()
 
     def _connections(self) -> list[Connection]:
@@ -103,10 +96,10 @@ class Control:
         while len(clients) < MOST_CLIENTS:
             try:
                 client, _ = listener.accept()
-            except (BlockingIOError, ConnectionAbortedError):
-                return  # nobody is left
-            except OSError:  # no descriptor is: who waits would wake us up all the time
-                self._resume_at = now + RESUME_S
+            except BlockingIOError:
+                return  # that was all
+            except OSError:
+                self._deaf_until = now + DEAF_S  # no descriptor is left
                 return
             local = listener.family == socket.AF_UNIX
             clients.append(Connection(client, now, trusted=local and _is_ours(client)))
@@ -136,24 +129,6 @@ class Control:
             client.answer(_render_refusal(Refusal(status=404, reason=reason)), now)
             return
         client.answer(render_head(200, LOG_TYPE), now, tail, follow=reply.follow)
-
-
-def listen_tcp(host: str, port: int) -> socket.socket:
-    """Listen on a TCP address.
-
-    Raises:
-        OSError: it is in use, or no address of this machine.
-    """
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(BACKLOG)
-        listener.setblocking(False)  # noqa: FBT003
-    except OSError:
-        listener.close()
-        raise
-    return listener
 
 
 def _is_ours(client: socket.socket) -> bool:

@@ -59,5 +59,24 @@ class Notes:
         self.diagnoses[name] = found
         return found
 
+    def describe(self) -> dict[str, dict[str, object]]:
+        """Return what is known of each member, as JSON can hold it; times are seconds."""
+        found: dict[str, dict[str, object]] = {
+            name: {
+                "timeline": [
+                    {"phase": phase, "at_s": round(at_s, 3)} for phase, at_s in timeline.marks
+                ]
+            }
+            for name, timeline in self.timelines.items()
+        }
+        for name, diagnosis in self.diagnoses.items():
+            if diagnosis.is_known():
+                found.setdefault(name, {})["diagnosis"] = {
+                    "kind": diagnosis.kind,
+                    "what": diagnosis.what,
+                    "advice": diagnosis.advice,
+                }
+        return found
+
     def _heard(self, name: str, data: bytes) -> None:
         self.timelines[name] = note_output(self.timelines[name], data, time.monotonic())

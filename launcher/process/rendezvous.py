@@ -1,4 +1,4 @@
-"""Where a launcher and those who command it meet: the folder and the name of the control socket."""
+"""Where a launcher and its clients meet: the folder and name of the control socket, TCP too."""
 
 from __future__ import annotations
 
@@ -66,6 +66,24 @@ def meet(wanted: str, environ: Mapping[str, str]) -> Meeting:
     raise StartError("; ".join(reasons), 'set [master] control_socket = "/path"')
 
 
+def listen_tcp(host: str, port: int) -> socket.socket:
+    """Listen on a TCP address.
+
+    Raises:
+        OSError: it is in use, or no address of this machine.
+    """
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+        listener.setblocking(False)  # noqa: FBT003
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
 def is_alive(path: str) -> bool:
     """Tell whether somebody listens on a socket."""
     with socket.socket(socket.AF_UNIX) as probe:
@@ -90,6 +108,7 @@ def _meet_at(path: str) -> Meeting:
 
 def _meet_in(folder: str) -> Meeting:
     path = f"{folder}/{NAME}"
+    _sweep(folder)
     found = _listen(path)
     if found is not None:
         return Meeting(found, path)
@@ -98,6 +117,19 @@ def _meet_in(folder: str) -> Meeting:
     if found is None:
         raise OSError(errno.EADDRINUSE, f"{own} is in use")
     return Meeting(found, own, f"another launcher has {path}: this one is reached at {own}")
+
+
+def _sweep(folder: str) -> None:
+    """Remove what launchers that were killed have left; `NAME` itself is taken over instead."""
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _lock(lock)  # nobody is between making a socket and listening on it
+        for name in os.listdir(folder):
+            path = f"{folder}/{name}"
+            if name.startswith("vllmd-") and name.endswith(".sock") and not is_alive(path):
+                os.unlink(path)
+    finally:
+        os.close(lock)
 
 
 def _prepare(folder: str) -> None:

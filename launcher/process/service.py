@@ -7,29 +7,30 @@ the configuration again.
 from __future__ import annotations
 
 import os
+import select
 import time
 
 from launcher import __version__
 from launcher.errors import StartError
-from launcher.process.control import Control, LogReply, listen_tcp
-from launcher.process.http import Response
-from launcher.process.notify import Notifier
-from launcher.process.rendezvous import meet
+from launcher.process.rendezvous import listen_tcp, meet
 from launcher.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import select
+    import socket
     from collections.abc import Callable, Mapping
 
+    from launcher.process.control import Control, LogReply
     from launcher.process.events import Event
     from launcher.process.fleet import Fleet
-    from launcher.process.http import Request
+    from launcher.process.http import Request, Response
+    from launcher.process.notify import Notifier
     from launcher.process.rendezvous import Meeting
     from launcher.process.spec import Endpoints
     from launcher.process.status import About, Notes
 
-NOT_NOW = '{"error": "the launcher lacks descriptors to answer"}\n'
+NEVER = float("inf")
+RESUME_S = 1.0
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -57,29 +58,47 @@ class Service:
         self._supervised = supervised
         self._endpoints = endpoints
         self._started_at = time.monotonic()
-        self._control = Control(self._serve)
+        self._listeners: list[socket.socket] = []
+        self._control: Control | None = None
+        self._resume_at = 0.0  # until then nobody is heard: what serves could not be imported
         self._meeting: Meeting | None = None
         self._open_socket(environ)
         if endpoints.listen is not None:
             self._open_tcp(*endpoints.listen)
-        address = environ.get("NOTIFY_SOCKET", "")
-        self._notifier = Notifier(address) if address else None
-        if self._notifier is not None:
-            self._notifier.begin(supervised.fleet())
-            self.tell()
+        self._notifier: Notifier | None = None
+        self._open_notifier(environ.get("NOTIFY_SOCKET", ""))
 
     @property
     def due(self) -> float:
         """When to tend even if nothing happens."""
-        return self._control.due
+        if self._control is not None:
+            return self._control.due
+        return self._resume_at if self._resume_at > time.monotonic() else NEVER
 
     def watch(self, poll: select.poll) -> None:
         """Register all that may become ready."""
-        self._control.watch(poll)
+        if self._control is not None:
+            self._control.watch(poll)
+        elif self._resume_at <= time.monotonic():
+            for listener in self._listeners:
+                poll.register(listener.fileno(), select.POLLIN)
 
     def tend(self, ready: dict[int, int]) -> None:
         """Serve whoever is ready."""
-        self._control.tend(ready)
+        if self._control is None and any(each.fileno() in ready for each in self._listeners):
+            self._control = self._make_control()
+        if self._control is not None:
+            self._control.tend(ready)
+
+    def _make_control(self) -> Control | None:
+        """Import what serves when somebody comes: an idle launcher stays small."""
+        try:
+            from launcher.process import routes, status  # noqa: F401, PLC0415  (used in `_serve`)
+            from launcher.process.control import Control  # noqa: PLC0415
+        except (ImportError, OSError):  # no descriptor is left, or our files are being replaced
+            self._resume_at = time.monotonic() + RESUME_S
+            return None
+        return Control(self._serve, self._listeners)
 
     def tell(self) -> None:
         """Tell systemd what has changed."""
@@ -93,7 +112,10 @@ class Service:
 
     def close(self) -> None:
         """Close and remove everything."""
-        self._control.close()
+        if self._control is not None:
+            self._control.close()
+        for listener in self._listeners:
+            listener.close()
         if self._meeting is not None:
             self._meeting.close()
         if self._notifier is not None:
@@ -105,23 +127,30 @@ class Service:
         except StartError as error:
             self._supervised.say(f"no control socket, so no 'vllmd status': {error.message}")
             return
-        self._control.listen(self._meeting.listener)
+        self._listeners.append(self._meeting.listener)
         if self._meeting.word:
             self._supervised.say(self._meeting.word)
 
     def _open_tcp(self, host: str, port: int) -> None:
         try:
-            self._control.listen(listen_tcp(host, port))
+            self._listeners.append(listen_tcp(host, port))
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             self._supervised.say(f"cannot listen on {host} port {port}: {reason}")
 
+    def _open_notifier(self, address: str) -> None:
+        if not address:
+            return
+        from launcher.process.notify import Notifier  # noqa: PLC0415  (few are run by systemd)
+
+        self._notifier = Notifier(address)
+        self._notifier.begin(self._supervised.fleet())
+        self.tell()
+
     def _serve(self, request: Request, trusted: bool) -> Response | LogReply:
-        # What answers is imported when somebody asks: an idle launcher stays small.
-        try:
-            from launcher.process import routes  # noqa: PLC0415
-        except (ImportError, OSError):  # no descriptor is left, or our files are being replaced
-            return Response(status=503, body=NOT_NOW)
+        from launcher.process import routes  # noqa: PLC0415  (as in `tend`)
+        from launcher.process.control import LogReply  # noqa: PLC0415
+
         supervised = self._supervised
         scene = routes.Scene(
             fleet=supervised.fleet(),
@@ -141,7 +170,7 @@ class Service:
         return reply
 
     def _reload(self) -> Response:
-        from launcher.process.routes import answer, refuse  # noqa: PLC0415  (as above)
+        from launcher.process.routes import answer, refuse  # noqa: PLC0415
 
         if self._supervised.reload is None:
             return refuse(409, "this launcher cannot read its configuration again")

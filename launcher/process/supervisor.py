@@ -232,7 +232,7 @@ class Supervisor:
 
         supervised = Supervised(
             fleet=lambda: self._fleet,
-            notes=dict,
+            notes=self.notes.describe,
             happened=self._happened,
             reload=None if self._reload is None else self._take_settings,
             say=self._print,

@@ -27,14 +27,15 @@ class Tail:
         self._offset = _find_last_lines(self._descriptor, lines)
 
     def read(self) -> bytes:
-        """Return the next piece; empty where there is none now."""
-        while True:
-            data = os.pread(self._descriptor, BLOCK, self._offset)
-            if data:
-                self._offset += len(data)
-                return data
-            if not self._move_on():
-                return b""
+        """Return the next piece; empty where there is none now, or a disk cannot be read."""
+        try:
+            while not (data := os.pread(self._descriptor, BLOCK, self._offset)):
+                if not self._move_on():
+                    return b""
+        except OSError:
+            return b""
+        self._offset += len(data)
+        return data
 
     def close(self) -> None:
         """Close the file."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.launching import Stub
+from tests.support.require import require
 from tests.support.wait import wait_until
 
 if TYPE_CHECKING:
@@ -143,8 +144,8 @@ def test_follower_that_does_not_read_costs_nothing(launcher: Launcher, run: Run)
 
 
 @pytest.mark.usefixtures("run")
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else")
 def test_another_user_is_refused(launcher: Launcher) -> None:
+    require("integration", "only root can be somebody else", present=os.geteuid() == 0)
     folder = os.path.dirname(launcher.socket())
     for path, mode in ((folder, 0o755), (launcher.socket(), 0o666)):
         os.chmod(path, mode)

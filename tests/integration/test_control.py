@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -39,9 +40,12 @@ def test_status_shows_each_instance(launcher: Launcher) -> None:
 
 
 def test_status_without_a_launcher_is_69(launcher: Launcher) -> None:
-    asked = launcher.ask("status")
+    asked = launcher.ask("status", env={"VLLMD_SOCKET": launcher.socket()})
     assert asked.code == 69
-    assert asked.stderr.startswith("error: no launcher is running\nhint: start one with")
+    said = (
+        f"error: no launcher listens on '{launcher.socket()}'\nhint: start one with 'vllmd run'\n"
+    )
+    assert asked.stderr == said
 
 
 def test_status_is_1_while_one_is_not_ready(launcher: Launcher) -> None:
@@ -63,6 +67,23 @@ def test_status_shows_failed_for_good(launcher: Launcher) -> None:
     run.wait_healthy("a")
     assert launcher.wait_state("failed", "b")["pid"] is None
     assert "exit code 7" in launcher.ask("status").stdout
+
+
+def test_status_tells_what_a_failure_was_and_what_to_do(launcher: Launcher) -> None:
+    words = "torch.OutOfMemoryError: CUDA out of memory."
+    broken = Stub(name="b", server={"stub_say": words, "stub_die": 1})
+    launcher.start(Stub(name="a"), broken).wait_healthy("a")
+    found = launcher.wait_state("failed", "b")
+    assert found["diagnosis"]["kind"] == "gpu-memory"
+    shown = launcher.ask("status").stdout
+    assert found["diagnosis"]["what"] in shown
+    assert f"hint: {found['diagnosis']['advice']}" in shown
+
+
+def test_status_tells_how_the_start_went(launcher: Launcher) -> None:
+    launcher.start(Stub()).wait_healthy()
+    phases = [each["phase"] for each in launcher.status()["timeline"]]
+    assert phases == ["first line", "healthy"]
 
 
 def test_stop_and_start_leave_the_other_alone(launcher: Launcher) -> None:
@@ -153,6 +174,15 @@ def test_second_launcher_has_a_socket_of_its_own(launcher: Launcher) -> None:
     assert launcher.ask("status", "--socket", own).stdout.splitlines()[-1].startswith("b ")
     named = launcher.ask("status", env={"VLLMD_SOCKET": launcher.socket()})
     assert named.stdout.splitlines()[-1].startswith("a ")
+
+
+def test_sockets_of_killed_launchers_do_not_pile_up(launcher: Launcher) -> None:
+    folder = launcher.folder / "vllmd"
+    folder.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(folder / "vllmd-1234.sock"))
+    launcher.start(Stub()).wait_healthy()
+    wait_until(lambda: os.listdir(folder) == ["vllmd.sock"], "only the living one")
 
 
 def test_folder_of_another_kind_is_not_used(launcher: Launcher) -> None:

@@ -31,10 +31,15 @@ def limit(pid: int, descriptors: int) -> None:
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (descriptors, hard))
 
 
-def test_client_without_a_descriptor_waits_and_costs_nothing(launcher: Launcher) -> None:
+@pytest.mark.parametrize("asked_before", [False, True])
+def test_client_without_a_descriptor_waits_and_costs_nothing(
+    launcher: Launcher, asked_before: bool
+) -> None:
     run = launcher.start(Stub())
     run.wait_healthy()
     wait_until(lambda: os.path.exists(launcher.socket()), "the control socket")
+    if asked_before:
+        assert launcher.ask("status", "--socket", launcher.socket()).code == 0
     limit(run.pid, 3)
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(launcher.socket())
@@ -60,18 +65,6 @@ def test_crash_without_a_descriptor_is_survived(launcher: Launcher) -> None:
     wait_until(lambda: run.stderr().count("a: healthy after") == 2, "a is healthy again", 20)
     assert len(zombies_of(run.pid)) == 0
     assert is_alive(run.pid_of("b"))
-
-
-def test_first_question_with_the_last_descriptor_is_refused(launcher: Launcher) -> None:
-    run = launcher.start(Stub())
-    run.wait_healthy()
-    wait_until(lambda: os.path.exists(launcher.socket()), "the control socket")
-    numbers = sorted(map(int, os.listdir(f"/proc/{run.pid}/fd")))
-    limit(run.pid, next(n for n in range(1000) if n not in numbers) + 1)
-    asked = launcher.ask("status", "--socket", launcher.socket())
-    assert (asked.code, "lacks descriptors" in asked.stderr) == (71, True), asked
-    limit(run.pid, 1000)
-    assert launcher.ask("status", "--socket", launcher.socket()).code == 0
 
 
 def test_reload_without_a_descriptor_changes_nothing(launcher: Launcher) -> None:

@@ -235,7 +235,10 @@ class Launcher:
 
     def status(self, name: str = "a") -> dict[str, Any]:
         """Return what `vllmd status` says of an instance."""
-        instances = json.loads(self.ask("status", "--json").stdout)["instances"]
+        wait_until(lambda: os.path.exists(self.socket()), "the control socket")
+        asked = self.ask("status", "--json", "--socket", self.socket())
+        assert asked.code in {0, 1}, asked.stderr
+        instances = json.loads(asked.stdout)["instances"]
         found: dict[str, Any] = next(each for each in instances if each["name"] == name)
         return found
 

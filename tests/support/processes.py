@@ -38,6 +38,13 @@ def status_field(pid: int, name: str) -> str:
     return ""
 
 
+def session_of(pid: int) -> int:
+    """Return the session of a process; 0 where it has gone or is a zombie."""
+    # proc(5), stat: behind the name come state, parent, group and session.
+    words = read_proc(pid, "stat").rpartition(b")")[2].split()
+    return int(words[3]) if len(words) > 3 and words[0] != b"Z" else 0
+
+
 def children_of(pid: int) -> list[int]:
     """Return the children of a process, zombies too."""
     return [each for each in all_pids() if status_field(each, "PPid") == str(pid)]

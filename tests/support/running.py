@@ -11,6 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from tests.support.processes import all_pids, read_proc, session_of
 from tests.support.wait import wait_until
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Running:
         self.process = process
         self._mark = mark
         self._lines: list[str] = []
+        self._sessions: set[int] = set()  # every one that a process of ours has been seen in
         self._thread = threading.Thread(target=self._collect, daemon=True)
         self._thread.start()
 
@@ -61,19 +63,18 @@ class Running:
         return code
 
     def descendants(self) -> list[int]:
-        """Return the pids of all processes that inherited its environment, itself excepted."""
+        """Return the pids of all processes that inherited its environment, itself excepted.
+
+        vLLM's engine and workers write their names over their environment. They are known by the
+        session of the server that started them, once that has been seen here.
+        """
         wanted = f"{MARKER}={self._mark}".encode()
-        return [
-            pid
-            for pid in map(int, filter(str.isdigit, os.listdir("/proc")))
-            if pid != self.process.pid and wanted in _environ(pid).split(b"\0")
-        ]
-
-
-def _environ(pid: int) -> bytes:
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
-        return file.read()
-    return b""
+        pids = [pid for pid in all_pids() if pid != self.process.pid]
+        marked = [pid for pid in pids if wanted in read_proc(pid, "environ").split(b"\0")]
+        own = session_of(self.process.pid)
+        self._sessions |= {session_of(pid) for pid in marked} - {own, 0}
+        others = [pid for pid in pids if session_of(pid) in self._sessions]
+        return sorted({*marked, *others})
 
 
 @contextlib.contextmanager
@@ -92,6 +93,7 @@ def running(words: Sequence[str], environ: Mapping[str, str] | None = None) -> I
     try:
         yield run
     finally:
+        run.descendants()  # while the servers can still tell which sessions are theirs
         process.kill()
         run.wait(10)
         for pid in run.descendants():

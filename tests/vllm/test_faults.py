@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.launching import free_port
-from tests.support.processes import all_pids, read_proc
+from tests.support.processes import all_pids, read_proc, session_of
 from tests.support.running import Running, running
 from tests.support.wait import wait_until
 from tests.vllm.test_serving import START_S, complete, write_config
@@ -39,10 +39,7 @@ def server_pid(run: Running) -> int:
 
 def session(leader: int) -> list[int]:
     """Return the processes of a server: all keep its session, some overwrite their environment."""
-    wanted = str(leader).encode()
-    # proc(5), stat: behind the name come state, parent, group and session.
-    fields = {pid: read_proc(pid, "stat").rpartition(b")")[2].split() for pid in all_pids()}
-    return [pid for pid, words in fields.items() if words[3:4] == [wanted]]
+    return [pid for pid in all_pids() if session_of(pid) == leader]
 
 
 def engine(run: Running) -> int:
@@ -100,11 +97,12 @@ def test_mistakes_of_a_user_are_called_by_their_names(
 ) -> None:
     ports = {"flag": free_port(), "model": free_port(), "port": free_port()}
     config = write_config(tmp_path, vllm_python, demo_model, ports)
-    empty = tmp_path / "empty"
-    empty.mkdir()
+    model = tmp_path / "no-model"
+    model.mkdir()
+    (model / "README").touch()  # an empty folder would not be started at all
     text = config.read_text().replace("[instance.control]", '[instance.control]\nrestart = "no"')
     text = text.replace("[instance.flag.server]", "[instance.flag.server]\nextra_args = ['--nope']")
-    text = text.replace("[instance.model.server]", f"[instance.model.server]\nmodel = '{empty}'")
+    text = text.replace("[instance.model.server]", f"[instance.model.server]\nmodel = '{model}'")
     config.write_text(text)
     expected = {
         "flag": "vLLM does not take one of its options",
