@@ -11,13 +11,16 @@ from benchmarks.contenders import find_contenders
 from benchmarks.measure import MEASUREMENTS
 from benchmarks.report import machine, render_table, write_json
 from benchmarks.servers import make_stage
+from benchmarks.soak import command
 
 RESULTS = Path(__file__).with_name("results")
 LEAST_RUNS = 5
 
 
 def main() -> int:
-    """Run the measurements that the command line names."""
+    """Run the measurements that the command line names, or a soak."""
+    if sys.argv[1:2] == ["soak"]:
+        return command.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "which", nargs="*", metavar="WHICH", help=f"which to run (all): {', '.join(MEASUREMENTS)}"

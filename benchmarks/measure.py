@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 IDLE_S = 10.0
 SETTLE_S = 1.5  # until supervisors have noted that their servers are up
 INSTANCES = 3
-MANY = 20
+MANY = 100
+LOOK_S = 0.0002  # between two looks at a process that has been killed
 PLANNED = (1, 10, 100, 1000)
 BASE = "python3 -c pass"
 MISTAKES = """\
@@ -140,8 +141,39 @@ def planning(stage: Stage, _contenders: Contenders, runs: int) -> list[Measureme
 
 
 def crash(stage: Stage, contenders: Contenders, runs: int) -> list[Measurement]:
-    """SIGKILL of a server to the launcher's message about it."""
+    """SIGKILL of a server until it has been reaped, and until the launcher's message about it."""
     stage.serve()
+    return _crash_reaped(stage, contenders, runs) + _crash_told(stage, contenders, runs)
+
+
+def _crash_reaped(stage: Stage, contenders: Contenders, runs: int) -> list[Measurement]:
+    times = _take_turns(
+        {each.name: lambda each=each: _reaped(each, stage) for each in contenders},  # type: ignore[misc]
+        runs,
+    )
+    title = "SIGKILL of a server to its reaping"
+    ours = contenders[0].name
+    return [Measurement(title, name, "ms", median(times[name]) * 1000, ours) for name in times]
+
+
+def _reaped(contender: Contender, stage: Stage) -> float:
+    servers = stage.servers(2)
+    with running(contender.prepare(stage, servers), stage.environ) as process:
+        wait_listening(servers)
+        time.sleep(SETTLE_S)
+        victim = descendants(process.pid)[0]
+        before = time.monotonic()
+        os.kill(victim, signal.SIGKILL)
+        while os.path.exists(f"/proc/{victim}"):
+            if time.monotonic() - before > PATIENCE_S:
+                raise TimeoutError(f"{contender.name} does not reap pid {victim}")
+            time.sleep(LOOK_S)
+        took = time.monotonic() - before
+        time.sleep(SETTLE_S)  # some miss a SIGTERM while they start a successor
+        return took
+
+
+def _crash_told(stage: Stage, contenders: Contenders, runs: int) -> list[Measurement]:
     telling = [each for each in contenders if each.told_of_crash]
     times = _take_turns(
         {each.name: lambda each=each: _crash(each, stage) for each in telling},  # type: ignore[misc]

@@ -12,26 +12,39 @@ import signal
 
 from launcher.process import child
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Container
 
-def has_leftovers(name: str, leader: int) -> bool:
+
+class Adopted:
+    """The children of ours that no one has started here, as they are now: one look for all."""
+
+    def __init__(self, servers: Container[int]) -> None:
+        """Look at all our children but those that we have started ourselves."""
+        found = [pid for pid in child.children() if pid not in servers]
+        self._strays = [(pid, _session(pid), _instance(pid)) for pid in found]
+
+    def of(self, name: str, leader: int) -> list[int]:
+        """Return those of the instance whose first process was `leader`."""
+        mark = os.fsencode(name)
+        return [
+            pid
+            for pid, session, instance in self._strays
+            if pid != leader and (session == leader or instance == mark)
+        ]
+
+
+def has_leftovers(name: str, leader: int, adopted: Adopted) -> bool:
     """Tell whether anything is left of the instance whose first process was `leader`."""
-    return child.has_group(leader) or bool(_adopted(name, leader))
+    return child.has_group(leader) or bool(adopted.of(name, leader))
 
 
-def kill_leftovers(name: str, leader: int) -> None:
+def kill_leftovers(name: str, leader: int, adopted: Adopted) -> None:
     """End the instance's group, and those of its processes that left the group."""
     child.send_group(leader, signal.SIGKILL)
-    for pid in _adopted(name, leader):
+    for pid in adopted.of(name, leader):
         child.send(pid, signal.SIGKILL)
-
-
-def _adopted(name: str, leader: int) -> list[int]:
-    mark = f"{child.MARKER}={name}".encode()
-    return [
-        pid
-        for pid in child.children()
-        if pid != leader and (_session(pid) == leader or mark in _environment(pid))
-    ]
 
 
 def _session(pid: int) -> int:
@@ -41,10 +54,12 @@ def _session(pid: int) -> int:
         return 0  # it has ended
 
 
-def _environment(pid: int) -> list[bytes]:
-    """Return the variables that a process was started with; none for one that has ended."""
+def _instance(pid: int) -> bytes:
+    """Return the instance that a process was started for; empty for one that has ended."""
+    mark = f"{child.MARKER}=".encode()
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
-            return file.read().split(b"\0")
+            variables = file.read().split(b"\0")
     except OSError:
-        return []
+        return b""
+    return next((each.removeprefix(mark) for each in variables if each.startswith(mark)), b"")

@@ -48,10 +48,12 @@ class Notes:
         """Note how the first process of a member ended."""
         self._ends[name] = status
 
-    def failed(self, name: str, output: str, reason: str) -> Diagnosis:
-        """Find out why a member failed, from its last words and how it ended."""
-        from launcher.process.diagnosis import diagnose  # noqa: PLC0415  (only after a failure)
-
+    def failed(self, name: str, output: str, reason: str) -> Diagnosis | None:
+        """Find out why a member failed, from its last words and how it ended; None if we cannot."""
+        try:
+            from launcher.process.diagnosis import diagnose  # noqa: PLC0415  (only after a failure)
+        except (ImportError, OSError):  # no descriptor is left, or our files are being replaced
+            return None
         killed = max(0, read_oom_kills() - self._oom_kills.get(name, 0))
         found = diagnose(self._ends.get(name), output, oom_kills=killed, reason=reason)
         self.diagnoses[name] = found

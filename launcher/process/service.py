@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from launcher.process.status import About, Notes
 
 NEVER = float("inf")
+RESUME_S = 1.0
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -59,6 +60,7 @@ class Service:
         self._started_at = time.monotonic()
         self._listeners: list[socket.socket] = []
         self._control: Control | None = None
+        self._resume_at = 0.0  # until then nobody is heard: what serves could not be imported
         self._meeting: Meeting | None = None
         self._open_socket(environ)
         if endpoints.listen is not None:
@@ -69,25 +71,34 @@ class Service:
     @property
     def due(self) -> float:
         """When to tend even if nothing happens."""
-        return self._control.due if self._control is not None else NEVER
+        if self._control is not None:
+            return self._control.due
+        return self._resume_at if self._resume_at > time.monotonic() else NEVER
 
     def watch(self, poll: select.poll) -> None:
         """Register all that may become ready."""
         if self._control is not None:
             self._control.watch(poll)
-            return
-        for listener in self._listeners:
-            poll.register(listener.fileno(), select.POLLIN)
+        elif self._resume_at <= time.monotonic():
+            for listener in self._listeners:
+                poll.register(listener.fileno(), select.POLLIN)
 
     def tend(self, ready: dict[int, int]) -> None:
         """Serve whoever is ready."""
         if self._control is None and any(each.fileno() in ready for each in self._listeners):
-            # What serves is imported when somebody comes: an idle launcher stays small.
-            from launcher.process.control import Control  # noqa: PLC0415
-
-            self._control = Control(self._serve, self._listeners)
+            self._control = self._make_control()
         if self._control is not None:
             self._control.tend(ready)
+
+    def _make_control(self) -> Control | None:
+        """Import what serves when somebody comes: an idle launcher stays small."""
+        try:
+            from launcher.process import routes, status  # noqa: F401, PLC0415  (used in `_serve`)
+            from launcher.process.control import Control  # noqa: PLC0415
+        except (ImportError, OSError):  # no descriptor is left, or our files are being replaced
+            self._resume_at = time.monotonic() + RESUME_S
+            return None
+        return Control(self._serve, self._listeners)
 
     def tell(self) -> None:
         """Tell systemd what has changed."""

@@ -35,7 +35,7 @@ from launcher.process.events import (
 )
 from launcher.process.fleet import Fleet, Member, State
 from launcher.process.gpumemory import GpuMemory
-from launcher.process.leftovers import has_leftovers, kill_leftovers
+from launcher.process.leftovers import Adopted, has_leftovers, kill_leftovers
 from launcher.process.logfile import LogFile
 from launcher.process.machine import is_echo, step
 from launcher.process.notes import Notes
@@ -60,6 +60,7 @@ NEVER = float("inf")
 LAST_LINES = 12  # shown of a process that failed
 READER_S = 1.0  # how long at the end a reader of our streams may take for each piece
 STRAGGLER_S = 2.0  # how long killed strangers may take to be reaped at the end
+_WATCHED = (State.STARTING, State.READY)
 
 
 class Supervisor:
@@ -98,6 +99,7 @@ class Supervisor:
         self._err = Console(2)
         self._relays: dict[str, Relay] = {}
         self._watches: dict[str, HealthWatch] = {}
+        self._tended: Fleet | None = None  # as it was when watches were last dropped
         self._reload = reload
         self._hangup_reloads = hangup_reloads and reload is not None
         self._endpoints = endpoints
@@ -157,7 +159,8 @@ class Supervisor:
         elif isinstance(action, Terminate):
             child.send(self._fleet.member(action.name).pid, signal.SIGTERM)
         elif isinstance(action, Kill):
-            kill_leftovers(action.name, self._fleet.member(action.name).pid)
+            leader = self._fleet.member(action.name).pid
+            kill_leftovers(action.name, leader, Adopted(self._pids))
         elif isinstance(action, Say):
             self._say(action)
         elif isinstance(action, Finish):
@@ -312,15 +315,18 @@ class Supervisor:
 
         Returns whether they were taken, what they change, and their problems as text.
         """
-        from launcher.process.status import describe_changes  # noqa: PLC0415  (for a reload only)
-
         if self._reload is None:
             return False, {}, ""
         self._print("reading the configuration again")
         if self._service is not None:
             self._service.reloading(done=False)
-        specs, text = self._reload()
-        changes = describe_changes(self._fleet, specs or ())
+        try:
+            from launcher.process.status import describe_changes  # noqa: PLC0415  (reloads only)
+
+            specs, text = self._reload()
+            changes = describe_changes(self._fleet, specs or ())
+        except (ImportError, OSError) as error:  # no descriptor is left, or our files are changing
+            specs, text, changes = None, f"error: {error}".lower(), {}
         if text:
             self._err.write(f"{text}\n".encode())
         if specs is None:
@@ -337,13 +343,16 @@ class Supervisor:
         Their orphans are our children: when the last of them is reaped, we are here. Where the
         kernel does not let us adopt them, we look when the deadline has come.
         """
-        for member in self._fleet.members:
-            if member.status is None or not member.state.is_running():
-                continue
-            if not has_leftovers(member.spec.name, member.pid):
-                self._happened(Gone(name=member.spec.name))
+        ended = [m for m in self._fleet.members if m.status is not None and m.state.is_running()]
+        if not ended:
+            return
+        adopted = Adopted(self._pids)
+        for member in ended:
+            name = member.spec.name
+            if not has_leftovers(name, member.pid, adopted):
+                self._happened(Gone(name=name))
             elif member.state is State.KILLED:  # by dying, some have left us their children
-                kill_leftovers(member.spec.name, member.pid)
+                kill_leftovers(name, member.pid, adopted)
 
     def _note_end(self, pid: int, name: str, status: ExitStatus) -> None:
         relay = self._relays.get(name)
@@ -354,7 +363,8 @@ class Supervisor:
         self.notes.ended(name, status)
         if self._memory.ended(name, time.monotonic()):
             self._happened(MemoryOwed(name=name))
-        self._happened(Ended(name=name, status=status, left=has_leftovers(name, pid)))
+        left = has_leftovers(name, pid, Adopted(self._pids))
+        self._happened(Ended(name=name, status=status, left=left))
 
     def _forward(self, number: signal.Signals) -> None:
         """Pass a signal on to the main program, as any init does."""
@@ -363,22 +373,32 @@ class Supervisor:
                 child.send(member.pid, number)
 
     def _tend_watches(self, ready: dict[int, int]) -> None:
+        self._drop_watches()
         now = time.monotonic()
         for name, watch in list(self._watches.items()):
+            if watch.due > now and (watch.descriptor is None or watch.descriptor not in ready):
+                continue
             was_healthy = watch.healthy
-            if watch.due <= now or (watch.descriptor is not None and watch.descriptor in ready):
-                watch.tend(now)
-            member = self._fleet.find(name)
-            if watch.sick or member is None or member.state not in {State.STARTING, State.READY}:
+            watch.tend(now)
+            if watch.sick:
                 watch.close()
                 del self._watches[name]
-            if watch.sick:
                 self._happened(Unhealthy(name=name, reason=watch.sick))
             elif watch.healthy and not was_healthy:
                 self._happened(Healthy(name=name))
                 phases = self.notes.became_healthy(name, self._relays.get(name))
                 if phases:
                     self._print(f"{name}: {phases}")
+
+    def _drop_watches(self) -> None:
+        """Stop asking those who stop or have ended."""
+        if self._fleet is self._tended:
+            return  # every line of a log brings us here: only look where something has changed
+        self._tended = self._fleet
+        members = self._fleet.members
+        alive = {member.spec.name for member in members if member.state in _WATCHED}
+        for name in self._watches.keys() - alive:
+            self._watches.pop(name).close()
 
     def _tend_memory(self) -> None:
         for name, text in self._memory.tend(time.monotonic()):
@@ -425,7 +445,7 @@ class Supervisor:
         """Say what a failure was and what to do about it, where its last words tell."""
         name = action.name
         found = self.notes.failed(name, relay.recent(), action.text)
-        if not found.is_known():
+        if found is None or not found.is_known():
             return
         self._print(f"{name}: it was: {found.what}")
         if found.line and not any(found.line in line for line in shown):

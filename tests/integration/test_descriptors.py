@@ -1,0 +1,79 @@
+"""A launcher that has no descriptor left."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.launching import Stub
+from tests.support.processes import is_alive, zombies_of
+from tests.support.wait import wait_until
+
+if TYPE_CHECKING:
+    from tests.support.launching import Launcher
+
+WATCHED_S = 1.0
+
+
+def cpu_seconds(pid: int) -> float:
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        words = file.read().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def limit(pid: int, descriptors: int) -> None:
+    _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (descriptors, hard))
+
+
+@pytest.mark.parametrize("asked_before", [False, True])
+def test_client_without_a_descriptor_waits_and_costs_nothing(
+    launcher: Launcher, asked_before: bool
+) -> None:
+    run = launcher.start(Stub())
+    run.wait_healthy()
+    wait_until(lambda: os.path.exists(launcher.socket()), "the control socket")
+    if asked_before:
+        assert launcher.ask("status", "--socket", launcher.socket()).code == 0
+    limit(run.pid, 3)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(launcher.socket())
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        before = cpu_seconds(run.pid)
+        client.settimeout(WATCHED_S)
+        with pytest.raises(TimeoutError):
+            client.recv(100)
+        assert cpu_seconds(run.pid) - before < WATCHED_S / 4
+        limit(run.pid, 1000)
+        client.settimeout(10)
+        assert client.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+def test_crash_without_a_descriptor_is_survived(launcher: Launcher) -> None:
+    control = {"restart": "on-failure"}
+    run = launcher.start(Stub(control=control), Stub(name="b", control=control))
+    run.wait_healthy("a", "b")
+    limit(run.pid, 3)
+    os.kill(run.pid_of("a"), signal.SIGKILL)
+    run.wait_for("a: could not be started: too many open files", within_s=20)
+    limit(run.pid, 1000)
+    wait_until(lambda: run.stderr().count("a: healthy after") == 2, "a is healthy again", 20)
+    assert len(zombies_of(run.pid)) == 0
+    assert is_alive(run.pid_of("b"))
+
+
+def test_reload_without_a_descriptor_changes_nothing(launcher: Launcher) -> None:
+    run = launcher.start(Stub())
+    run.wait_healthy()
+    limit(run.pid, 3)
+    run.signal(signal.SIGHUP)
+    run.wait_for("the configuration cannot be used: everything stays as it is")
+    limit(run.pid, 1000)
+    assert is_alive(run.pid_of())
+    run.signal(signal.SIGTERM)
+    assert run.wait() == 0
