@@ -13,7 +13,6 @@ import time
 
 from launcher.errors import StartError
 from launcher.process import child
-from launcher.process.console import Console
 from launcher.process.events import (
     Begun,
     Ended,
@@ -36,10 +35,8 @@ from launcher.process.events import (
 from launcher.process.fleet import Fleet, Member, State
 from launcher.process.gpumemory import GpuMemory
 from launcher.process.leftovers import Adopted, has_leftovers, kill_leftovers
-from launcher.process.logfile import LogFile
 from launcher.process.machine import is_echo, step
-from launcher.process.notes import Notes
-from launcher.process.relay import Relay
+from launcher.process.outputs import Outputs
 from launcher.process.signals import STOPPING
 
 TYPE_CHECKING = False
@@ -57,8 +54,6 @@ if TYPE_CHECKING:
 
 LONGEST_SLEEP_MS = 86_400_000  # poll(2) takes an int
 NEVER = float("inf")
-LAST_LINES = 12  # shown of a process that failed
-READER_S = 1.0  # how long at the end a reader of our streams may take for each piece
 STRAGGLER_S = 2.0  # how long killed strangers may take to be reaped at the end
 _WATCHED = (State.STARTING, State.READY)
 
@@ -94,10 +89,7 @@ class Supervisor:
         self._fleet = Fleet(
             members=tuple(Member(spec=spec) for spec in specs), wait_ready=wait_ready
         )
-        self._logs = {spec.name: LogFile(spec.log) for spec in specs if spec.log is not None}
-        self._out = Console(1)
-        self._err = Console(2)
-        self._relays: dict[str, Relay] = {}
+        self._outputs = Outputs(specs)
         self._watches: dict[str, HealthWatch] = {}
         self._tended: Fleet | None = None  # as it was when watches were last dropped
         self._reload = reload
@@ -105,9 +97,7 @@ class Supervisor:
         self._endpoints = endpoints
         self._service: Service | None = None
         self._pids: dict[int, str] = {}
-        self.notes = Notes()
         self._memory = GpuMemory()
-        self._paused: set[str] = set()  # whose log a full disk has paused
         self._events: list[Event] = []
         self._code: int | None = None
 
@@ -121,7 +111,7 @@ class Supervisor:
             if self._code is None:
                 self._happened(Begun())
                 for text in advise():
-                    self._print(text)
+                    self._outputs.print(text)
             if self._code is None and self._endpoints is not None:
                 self._service = self._open_service(self._endpoints)
             while self._code is None:
@@ -131,13 +121,7 @@ class Supervisor:
             if self._service is not None:
                 self._service.close()
             self._signals.close()
-        for relay in self._relays.values():
-            relay.drain()
-            relay.close()
-        for log in self._logs.values():
-            log.close()
-        self._out.finish(READER_S)
-        self._err.finish(READER_S)
+        self._outputs.finish()
         return self._code
 
     # From events to actions.
@@ -149,7 +133,7 @@ class Supervisor:
             self._fleet, actions = step(self._fleet, self._events.pop(0), time.monotonic())
             for action in actions:
                 self._perform(action)
-        self._forget_removed()
+        self._outputs.keep({member.spec.name for member in self._fleet.members})
         if self._service is not None:
             self._service.tell()
 
@@ -162,13 +146,14 @@ class Supervisor:
             leader = self._fleet.member(action.name).pid
             kill_leftovers(action.name, leader, Adopted(self._pids))
         elif isinstance(action, Say):
-            self._say(action)
+            member = self._fleet.find(action.name)
+            self._outputs.say(action, member.spec if member else None)
         elif isinstance(action, Finish):
             self._code = action.code
 
     def _start(self, spec: ProcessSpec) -> None:
         try:
-            output = self._open_output(spec)
+            output = self._outputs.open(spec)
             try:
                 pid = child.start(spec, self._environ, output)
             finally:
@@ -182,7 +167,7 @@ class Supervisor:
             self._events.append(SpawnFailed(name=spec.name, reason=reason))
             return
         self._pids[pid] = spec.name
-        self.notes.began(spec.name, self._relays.get(spec.name))
+        self._outputs.began(spec.name)
         self._memory.began(spec)
         self._events.append(Spawned(name=spec.name, pid=pid))
         if spec.probe is not None:
@@ -193,49 +178,16 @@ class Supervisor:
                 spec, spec.probe, time.monotonic(), self._environ
             )
 
-    def _open_output(self, spec: ProcessSpec) -> int | None:
-        """Make the pipe for a process's output; None where it has our own streams.
-
-        Raises:
-            StartError: its log cannot be opened.
-        """
-        if spec.log is None:
-            return None
-        former = self._relays.pop(spec.name, None)
-        if former is not None:
-            former.drain()
-            former.close()
-        log = self._logs.get(spec.name)
-        if log is None or log.spec != spec.log:
-            self._logs[spec.name] = LogFile(spec.log)
-            if log is not None:
-                log.close()
-        reader, writer = os.pipe()
-        console = self._out if spec.foreground else None
-        relay = Relay(reader, self._logs[spec.name], console, f"[{spec.name}] ")
-        self._relays[spec.name] = relay
-        return writer
-
-    def _forget_removed(self) -> None:
-        """Close what belonged to instances that new settings do not have."""
-        names = {member.spec.name for member in self._fleet.members}
-        for name in self._relays.keys() - names:
-            relay = self._relays.pop(name)
-            relay.drain()
-            relay.close()
-        for name in self._logs.keys() - names:
-            self._logs.pop(name).close()
-
     def _open_service(self, endpoints: Endpoints) -> Service:
         # After the first start, which need not wait for these imports.
         from launcher.process.service import Service, Supervised  # noqa: PLC0415
 
         supervised = Supervised(
             fleet=lambda: self._fleet,
-            notes=self.notes.describe,
+            notes=self._outputs.notes.describe,
             happened=self._happened,
             reload=None if self._reload is None else self._take_settings,
-            say=self._print,
+            say=self._outputs.print,
         )
         return Service(supervised, endpoints, self._environ)
 
@@ -244,13 +196,11 @@ class Supervisor:
     def _wait(self) -> None:
         """Sleep until something happens, and handle it."""
         self._memory.measure()
-        open_relays = [name for name, relay in self._relays.items() if not relay.finished]
-        names = {self._relays[name].descriptor: name for name in open_relays}
+        names = self._outputs.names()
         ready = dict(self._watched(names).poll(self._patience()))
         for descriptor in ready.keys() & names.keys():
             self._read(names[descriptor])
-        for console in (self._out, self._err):
-            console.flush()
+        self._outputs.flush()
         if self._signals.descriptor in ready:
             self._handle_signals()
         self._tend_watches(ready)
@@ -262,6 +212,12 @@ class Supervisor:
             self._note_gone()
             self._happened(TimePassed())
 
+    def _read(self, name: str) -> None:
+        self._outputs.read(name)
+        watch = self._watches.get(name)
+        if watch is not None:
+            watch.hurry(time.monotonic())
+
     def _watched(self, outputs: Iterable[int]) -> select.poll:
         """Return what to wait for, the outputs of processes among it."""
         poll = select.poll()
@@ -270,9 +226,7 @@ class Supervisor:
         for watch in self._watches.values():
             if watch.descriptor is not None:
                 poll.register(watch.descriptor, watch.events)
-        for console in (self._out, self._err):
-            if console.is_behind:
-                poll.register(console.descriptor, select.POLLOUT)
+        self._outputs.register(poll)
         if self._service is not None:
             self._service.watch(poll)
         return poll
@@ -295,13 +249,15 @@ class Supervisor:
             if number == signal.SIGCHLD:
                 continue
             if number == signal.SIGHUP and self._hangup_reloads:
-                self._print("got SIGHUP")
+                self._outputs.print("got SIGHUP")
                 self._take_settings()
             elif number in STOPPING:
                 if is_echo(self._fleet, time.monotonic()):
                     continue
                 name = signal.Signals(number).name
-                self._print(f"got {name}: stopping" + (" now" if self._fleet.stopping else ""))
+                self._outputs.print(
+                    f"got {name}: stopping" + (" now" if self._fleet.stopping else "")
+                )
                 self._happened(StopAsked())
             else:
                 self._forward(signal.Signals(number))
@@ -317,7 +273,7 @@ class Supervisor:
         """
         if self._reload is None:
             return False, {}, ""
-        self._print("reading the configuration again")
+        self._outputs.print("reading the configuration again")
         if self._service is not None:
             self._service.reloading(done=False)
         try:
@@ -328,9 +284,9 @@ class Supervisor:
         except (ImportError, OSError) as error:  # no descriptor is left, or our files are changing
             specs, text, changes = None, f"error: {error}".lower(), {}
         if text:
-            self._err.write(f"{text}\n".encode())
+            self._outputs.write(f"{text}\n")
         if specs is None:
-            self._print("the configuration cannot be used: everything stays as it is")
+            self._outputs.print("the configuration cannot be used: everything stays as it is")
         else:
             self._happened(Reloaded(specs=specs))
         if self._service is not None:
@@ -355,12 +311,10 @@ class Supervisor:
                 kill_leftovers(name, member.pid, adopted)
 
     def _note_end(self, pid: int, name: str, status: ExitStatus) -> None:
-        relay = self._relays.get(name)
-        if relay is not None:
-            relay.drain()  # its last words, before its end is told
+        self._outputs.drain(name)  # its last words, before its end is told
         if self._fleet.member(name).spec.main:
             child.take_terminal(pid)
-        self.notes.ended(name, status)
+        self._outputs.notes.ended(name, status)
         if self._memory.ended(name, time.monotonic()):
             self._happened(MemoryOwed(name=name))
         left = has_leftovers(name, pid, Adopted(self._pids))
@@ -386,9 +340,9 @@ class Supervisor:
                 self._happened(Unhealthy(name=name, reason=watch.sick))
             elif watch.healthy and not was_healthy:
                 self._happened(Healthy(name=name))
-                phases = self.notes.became_healthy(name, self._relays.get(name))
+                phases = self._outputs.phases(name)
                 if phases:
-                    self._print(f"{name}: {phases}")
+                    self._outputs.print(f"{name}: {phases}")
 
     def _drop_watches(self) -> None:
         """Stop asking those who stop or have ended."""
@@ -403,57 +357,8 @@ class Supervisor:
     def _tend_memory(self) -> None:
         for name, text in self._memory.tend(time.monotonic()):
             if text:
-                self._print(f"{name}: {text}")
+                self._outputs.print(f"{name}: {text}")
             self._happened(MemoryReturned(name=name))
-
-    # Output.
-
-    def _read(self, name: str) -> None:
-        relay = self._relays[name]
-        relay.read()
-        watch = self._watches.get(name)
-        if watch is not None:
-            watch.hurry(time.monotonic())
-        self._note_full_disk(name, full=relay.log_is_full)
-
-    def _note_full_disk(self, name: str, *, full: bool) -> None:
-        if full and name not in self._paused:
-            self._paused.add(name)
-            self._print(f"{name}: the log cannot be written (disk full?): output is being lost")
-        elif not full and name in self._paused:
-            self._paused.discard(name)
-            log = self._logs[name]
-            self._print(f"{name}: the log can be written again: {log.told} bytes were lost")
-            log.told = 0
-
-    def _say(self, action: Say) -> None:
-        self._print(f"{action.name}: {action.text}")
-        relay = self._relays.get(action.name)
-        member = self._fleet.find(action.name)  # None: gone with the last reload
-        if action.bad and relay is not None and member is not None:
-            spec = member.spec
-            # The output of a foreground server is on our stdout already.
-            shown = [] if spec.foreground else relay.last_lines(LAST_LINES)
-            for line in shown:
-                self._err.write(f"    | {line}\n".encode())
-            log = spec.log
-            if log is not None:
-                self._print(f"{action.name}: the whole log is in {log.path}")
-            self._explain(action, relay, shown)
-
-    def _explain(self, action: Say, relay: Relay, shown: list[str]) -> None:
-        """Say what a failure was and what to do about it, where its last words tell."""
-        name = action.name
-        found = self.notes.failed(name, relay.recent(), action.text)
-        if found is None or not found.is_known():
-            return
-        self._print(f"{name}: it was: {found.what}")
-        if found.line and not any(found.line in line for line in shown):
-            self._err.write(f"    > {found.line}\n".encode())
-        self._print(f"{name}: hint: {found.advice}")
-
-    def _print(self, text: str) -> None:
-        self._err.write(f"{time.strftime('%H:%M:%S')} vllmd: {text}\n".encode())
 
     def _kill_strangers(self) -> None:
         """Kill whatever our processes left anywhere: as their reaper we have adopted it."""
