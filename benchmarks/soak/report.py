@@ -30,6 +30,7 @@ def _findings(outcome: Outcome) -> list[tuple[str, str]]:
         ("descriptors of PID 1 before, after, at most", _descriptors(outcome)),
         (f"RSS of PID 1, first and last {window}", f"{rss[0]:,.0f} kB, {rss[1]:,.0f} kB"),
         (f"PSS of PID 1, first and last {window}", f"{pss[0]:,.0f} kB, {pss[1]:,.0f} kB"),
+        ("RSS of PID 1 at each tenth of the time, MB", watch.tenths("rss")),
         ("processor time of PID 1", f"{watch.rate('cpu_s') * 100:.1f} % of one core"),
         ("wake-ups of PID 1", f"{watch.rate('wakeups'):,.0f} per second"),
         ("complaints", str(len(outcome.complaints))),
