@@ -84,6 +84,10 @@ test: $(VENV)/.dev ## all suites that this machine can run; REQUIRE=all allows n
 bench: $(VENV)/.bench ## measure, side by side with what one would use instead
 	@$(BIN)/python -m benchmarks
 
+.PHONY: dist
+dist: $(BIN)/vllmd ## build dist/vllmd.pyz, the whole launcher in one file
+	@$(BIN)/python tools/build_pyz.py
+
 # For maintainers, when vLLM has a new release: add it to tools/catalogue/releases.py first. Fetches
 # 3 GB of wheels and keeps 1 GB of sources in the folder for temporary files.
 .PHONY: catalogue

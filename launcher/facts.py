@@ -6,9 +6,10 @@ import os
 import stat
 
 from launcher.process.orphans import can_adopt_orphans
+from launcher.record import replace
 from launcher.server.catalogue.data import load_catalogue, load_environment
 from launcher.server.catalogue.installed import find_installed
-from launcher.server.facts import Facts, PixiFacts, PythonFacts, is_vllm_module
+from launcher.server.facts import UNSET, Facts, PixiFacts, PythonFacts, is_vllm_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -154,12 +155,46 @@ def _vllm_version(python: str, environ: Mapping[str, str]) -> str | None:
 def _pixi(asked: Questions, environ: Mapping[str, str]) -> PixiFacts:
     directory = asked.pixi_project_dir or ""
     python = f"{directory.rstrip('/')}/.pixi/envs/{asked.pixi_environment}/bin/python"
-    return PixiFacts(
+    facts = PixiFacts(
         program=find_program("pixi", environ),
         python=python,
         has_python=_is_program(python),
         has_manifest=any(os.path.isfile(os.path.join(directory, name)) for name in MANIFESTS),
         vllm_version=_vllm_version(python, environ),
+    )
+    if not (asked.pixi_launch and facts.program and facts.has_manifest):
+        return facts
+    return _with_project(facts, asked, environ)
+
+
+def _with_project(facts: PixiFacts, asked: Questions, environ: Mapping[str, str]) -> PixiFacts:
+    """Ask pixi itself, in the environment that the servers will have."""
+    from launcher.pixi.project import Wish, look  # noqa: PLC0415  (few need it)
+
+    wish = Wish(
+        program=facts.program or "",
+        directory=asked.pixi_project_dir or "",
+        environment=asked.pixi_environment,
+        launch=asked.pixi_launch,
+        python=facts.python,
+    )
+    inherited = {name: value for name, value in environ.items() if name not in UNSET}
+    project = look(wish, {**inherited, **dict(asked.pixi_variables)})
+    python = facts.python
+    if wish.launch == "hook" and project.variables is not None:
+        # Pixi alone knows where environments are: `detached-environments` keeps them elsewhere.
+        # Its answer holds only what it changes: nothing, where we run in this environment.
+        prefix = {**inherited, **dict(project.variables)}.get("CONDA_PREFIX")
+        python = f"{prefix}/bin/python" if prefix else facts.python
+    return replace(
+        facts,
+        python=python,
+        has_python=_is_program(python),
+        vllm_version=_vllm_version(python, environ),
+        options=project.options or facts.options,
+        variables=project.variables or (),
+        overridden=project.overridden,
+        problems=project.problems,
     )
 
 

@@ -16,7 +16,7 @@ from launcher.config.suggest import render_hint
 from launcher.errors import EX_CONFIG, EX_OK, ConfigError, UsageError
 from launcher.kvbm.environment import CONFIG_PATH
 from launcher.kvbm.layers import ROLES
-from launcher.kvbm.load import count_cpus, gather_facts, read_file, read_overrides
+from launcher.kvbm.loading import count_cpus, gather_facts, read_file, read_overrides
 from launcher.kvbm.render import (
     TomlWriter,
     as_data,

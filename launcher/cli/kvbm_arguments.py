@@ -7,7 +7,7 @@ import argparse
 from launcher.cli.arguments import Parser, new_parser
 from launcher.kvbm.environment import CONFIG_PATH
 from launcher.kvbm.layers import ROLES
-from launcher.kvbm.load import JSON_NAME
+from launcher.kvbm.loading import JSON_NAME
 from launcher.kvbm.transfer import TRANSFER_KEYS
 
 OPTION = "--kv-transfer-config"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 
-from launcher.config.report import Locator, describe, sort_problems
+from launcher.config.report import Locator, describe, printable, sort_problems
 from launcher.config.secrets import MASK
 from launcher.server.masked_words import mask_text, mask_words
 from launcher.server.model import CONTROL_KEYS
@@ -85,10 +85,20 @@ def render_text_plan(plan: LaunchPlan) -> str:
     """Render the plan for a person: each flag with the place that its value comes from."""
     locator = Locator(plan.config.tree.documents)
     version = f"vLLM {plan.vllm_version}" if plan.vllm_version else "vLLM of unknown version"
-    parts = [f"{version}\n"]
+    parts = [f"{version}{_activation(plan)}\n"]
     parts += [_text_instance(each, plan, locator) for each in plan.instances]
     parts += [f"{name}: skipped, {reason}\n" for name, reason in plan.skipped]
     return "\n".join(parts)
+
+
+def _activation(plan: LaunchPlan) -> str:
+    """Say which pixi environment it is, and how it comes to be a server's."""
+    master = plan.config.master
+    if master.pixi_project_dir is None:
+        return ""
+    how = "'pixi shell-hook', asked once" if master.pixi_launch == "hook" else "'pixi run'"
+    where = f"{master.pixi_environment}' of {master.pixi_project_dir}"
+    return f" in the pixi environment '{where}, activated by {how}"
 
 
 def _text_instance(each: InstancePlan, plan: LaunchPlan, locator: Locator) -> str:
@@ -109,7 +119,8 @@ def _text_instance(each: InstancePlan, plan: LaunchPlan, locator: Locator) -> st
         path = each.instance.extra_args_path
         where = locator.where(tree.origin(path), path)
         lines.append(f"    {_joined(each.instance.extra_args, plan):<{COLUMN}} {where}")
-    return "\n".join(lines) + "\n"
+    # A line end or an escape sequence in a value is neither a line nor a colour of ours.
+    return "\n".join(map(printable, lines)) + "\n"
 
 
 def render_shell_plan(plan: LaunchPlan) -> str:

@@ -5,7 +5,9 @@ Apart from `launch`, because only a configuration with such a table needs any of
 
 from __future__ import annotations
 
-from launcher.kvbm.load import gather_facts
+from launcher.config.problems import Problem
+from launcher.config.secrets import holds_secret
+from launcher.kvbm.loading import gather_facts
 from launcher.kvbm.plan import OPTION, OwnTransfer, TransferPlan, plan_transfer
 from launcher.record import replace
 from launcher.server.model import ServerOption
@@ -14,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from launcher.config.problems import Path, Problem
+    from launcher.config.problems import Path, TomlValue
     from launcher.server.model import Instance, LauncherConfig
 
 FLAGS = ("--kv-transfer-config", "--kv_transfer_config")
@@ -46,6 +48,8 @@ def _with_transfer(
     problems += plan.problems
     if plan.value is None:
         return instance
+    if _holds_password(plan.value):
+        problems.append(_exposed(instance, config))
     option = ServerOption(name=OPTION, value=plan.value, path=_table_path(instance, config))
     others = (each for each in instance.options if each.name != OPTION)
     _, extra_args = _find_own(instance)
@@ -64,6 +68,27 @@ def plan_instance(
     facts = gather_facts({**environ, **own_env})
     own, _ = _find_own(instance)
     return plan_transfer(config.tree, instance.name, facts, own)
+
+
+def _holds_password(value: TomlValue) -> bool:
+    if isinstance(value, dict):
+        return any(_holds_password(inner) for inner in value.values())
+    if isinstance(value, list):
+        return any(_holds_password(inner) for inner in value)
+    return isinstance(value, str) and holds_secret(value)
+
+
+def _exposed(instance: Instance, config: LauncherConfig) -> Problem:
+    path = _table_path(instance, config)
+    return Problem(
+        message="a URL in KVBM's settings holds a password, which everybody on the machine could "
+        "read in the process list",
+        hint="give it by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in "
+        f"[instance.{instance.name}.env]",
+        origin=config.tree.origin(path),
+        path=path,
+        at_key=True,
+    )
 
 
 def _table_path(instance: Instance, config: LauncherConfig) -> Path:

@@ -73,8 +73,10 @@ class Problems:
             )
         )
 
-    def unknown(self, path: Path, known: Mapping[str, object] | tuple[str, ...]) -> None:
-        """Note a key that nobody reads, with the known one nearest to it."""
+    def unknown(
+        self, path: Path, known: Mapping[str, object] | tuple[str, ...], hint: str = ""
+    ) -> None:
+        """Note a key that nobody reads, with the known one nearest to it or a better hint."""
         # Imported only for a user who made a mistake: difflib is not for free.
         from launcher.config.suggest import render_hint  # noqa: PLC0415
 
@@ -82,7 +84,7 @@ class Problems:
         in_file = self.tree.origin(path).kind == "file"
         inside = f" in [{dotted(path[:-1])}]" if in_file and len(path) > 1 else ""
         message = f"unknown key '{path[-1]}'{inside}"
-        self.add(path, message, render_hint(str(path[-1]), known), at_key=True)
+        self.add(path, message, hint or render_hint(str(path[-1]), known), at_key=True)
 
 
 def read_table(
@@ -165,7 +167,7 @@ def string(value: TomlValue) -> str:
 
 
 def path_name(value: TomlValue) -> str:
-    """Take an absolute path inside the container (seed: all paths are paths inside it).
+    """Take an absolute path inside the container (contract: all paths are paths inside it).
 
     Raises:
         Refusal: not a string, or not absolute.

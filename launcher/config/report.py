@@ -122,17 +122,17 @@ def sort_problems(problems: Iterable[Problem], locator: Locator) -> list[tuple[P
 def render_text(problem: Problem, spot: Spot, *, colour: bool = False) -> str:
     """Render one problem for a terminal or a log."""
     word = _paint(problem.severity, "31;1" if problem.severity == "error" else "33;1", colour)
-    lines = [f"{word}: {_printable(_prefix(spot) + problem.message)}"]
+    lines = [f"{word}: {printable(_prefix(spot) + problem.message)}"]
     if spot.source.strip():
         number = str(spot.line)
         margin = " " * len(number)
         before = spot.source[: spot.caret - 1]
         pad = "".join("\t" if character == "\t" else " " for character in before)
         rest = len(spot.source) - len(before)
-        lines.append(f"   {number} | {_printable(spot.source)}")
+        lines.append(f"   {number} | {printable(spot.source)}")
         lines.append(f"   {margin} | {pad}{'^' * min(spot.length, max(1, rest))}")
     if problem.hint:
-        lines.append(f"{_paint('hint', '36', colour)}: {_printable(problem.hint)}")
+        lines.append(f"{_paint('hint', '36', colour)}: {printable(problem.hint)}")
     return "\n".join(lines)
 
 
@@ -193,7 +193,7 @@ def _prefix(spot: Spot) -> str:
     return f"{spot.origin.name}:{inside} "
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Escape what would move the cursor, colour the terminal, or break the line."""
     return "".join(
         c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in text

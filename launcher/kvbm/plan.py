@@ -83,7 +83,7 @@ def plan_transfer(
     Args:
         tree: the launcher's settings, with the documents that they were merged from.
         name: the instance.
-        facts: what `launcher.kvbm.load.gather_facts` says, given the environment of the instance.
+        facts: what `loading.gather_facts` says, given the environment of the instance.
         own: the `kv_transfer_config` that the instance sets itself, if any.
     """
     problems = Problems(tree)

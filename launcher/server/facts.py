@@ -12,9 +12,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from launcher.config.problems import Problem
     from launcher.server.catalogue.lookup import Catalogue
     from launcher.server.model import Instance, LauncherConfig
 
+# Ours alone, no server gets them: the overrides may hold the secrets of another instance.
+UNSET = ("AUTO_INFER_VLLM_CONFIG", "AUTO_INFER_VLLM_OVERRIDES")
+# Values that stand for others, which planning looks up (`secret_values`).
+REFERENCES = ("env:", "file:")
 PORT_VARIABLE = "VLLM_PORT"
 
 
@@ -26,6 +31,8 @@ class Questions:
     python: str | None  # as configured
     pixi_project_dir: str | None
     pixi_environment: str
+    pixi_launch: str = ""  # "run" or "hook"; empty: no server is to start, pixi need not be asked
+    pixi_variables: tuple[tuple[str, str], ...] = ()  # what `[master.env]` sets for every server
     model_dirs: tuple[str, ...]
     log_files: tuple[str, ...]
     secret_files: tuple[str, ...]
@@ -46,13 +53,25 @@ class PythonFacts:
 
 @record
 class PixiFacts:
-    """The pixi program, and the interpreter that its environment should hold."""
+    """The pixi program, the interpreter that its environment should hold, and what pixi said.
+
+    `variables` is what a server is given for pixi's sake: the activated environment under
+    `pixi_launch = "hook"`.
+    """
 
     program: str | None
     python: str
     has_python: bool
     has_manifest: bool
     vllm_version: str | None = None
+    options: tuple[str, ...] = ("--as-is",)  # of `pixi run`
+    variables: tuple[tuple[str, str], ...] = ()
+    overridden: frozenset[str] = frozenset()  # the manifest sets these, and `pixi run` lets it
+    problems: tuple[Problem, ...] = ()
+
+    def __repr__(self) -> str:
+        """Show no variables: secrets may be among them."""
+        return f"PixiFacts({self.python})"
 
 
 @record
@@ -86,6 +105,12 @@ def questions(config: LauncherConfig) -> Questions:
         python=config.master.python,
         pixi_project_dir=config.master.pixi_project_dir,
         pixi_environment=config.master.pixi_environment,
+        pixi_launch=config.master.pixi_launch if enabled else "",
+        pixi_variables=tuple(
+            (setting.name, setting.value)
+            for setting in config.master.env
+            if not setting.value.startswith(REFERENCES)
+        ),
         model_dirs=tuple(filter(None, (local_model(instance) for instance in enabled))),
         log_files=tuple(log_path(instance) for instance in enabled),
         secret_files=_secret_files(config, enabled),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from launcher.config.problems import ERROR, WARNING
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from launcher.config.reader import Problems
+    from launcher.process.spec import Variable
     from launcher.server.facts import Facts, PixiFacts
-    from launcher.server.model import MasterConfig
+    from launcher.server.model import Instance, MasterConfig
 
 PIXI_DIR = ("master", "pixi_project_dir")
 
@@ -38,25 +41,50 @@ def _note_missing(master: MasterConfig, facts: Facts, problems: Problems) -> Non
 def _pixi_command(master: MasterConfig, pixi: PixiFacts, problems: Problems) -> tuple[str, ...]:
     directory = master.pixi_project_dir or ""
     environment = master.pixi_environment
+    for each in pixi.problems:
+        problems.add(
+            each.path, each.message, each.hint, severity=each.severity, missing=each.missing
+        )
     if pixi.program is None:
         message = "'pixi_project_dir' is set, but there is no program 'pixi' on PATH"
-        problems.add(PIXI_DIR, message, "install pixi, or remove pixi_project_dir", missing=True)
+        hint = (
+            "install pixi from its own releases (the packages called pixi on PyPI and npm are "
+            "other programs), or remove pixi_project_dir"
+        )
+        problems.add(PIXI_DIR, message, hint, missing=True)
     if not pixi.has_manifest:
         message = f"'pixi_project_dir': there is no pixi.toml in '{directory}'"
         problems.add(PIXI_DIR, message, "mount the pixi project there, or correct the path")
-    elif not pixi.has_python:
+    elif not pixi.has_python and not any(each.severity == ERROR for each in pixi.problems):
         # Without this check pixi would silently run the python of the system.
         message = f"the pixi environment '{environment}' is not installed: no '{pixi.python}'"
         hint = f"run 'pixi install --frozen --environment {environment}' in '{directory}'"
         problems.add(PIXI_DIR, message, hint, missing=True)
+    if master.pixi_launch == "hook":
+        return (pixi.python, "-m", master.api_server_module)
     # --as-is: never solve, install or touch the network. All options before `python`: pixi's end
     # there. The environment is always named, or a leaked PIXI_ENVIRONMENT_NAME would choose.
     return (
         pixi.program or "pixi",
         "run",
-        "--as-is",
+        *pixi.options,
         "--manifest-path", directory,
         "--environment", environment,
         "python",
         "-m", master.api_server_module,
     )  # fmt: skip
+
+
+def check_overridden(
+    instance: Instance, variables: tuple[Variable, ...], facts: Facts, problems: Problems
+) -> None:
+    """Warn of variables of a server that the pixi manifest sets too: under `pixi run` it wins."""
+    overridden = facts.pixi.overridden if facts.pixi else frozenset()
+    for variable in variables:
+        if variable.name in overridden:
+            message = (
+                f"the pixi manifest sets '{variable.name}' in [activation.env], and under "
+                f"'pixi run' that wins over what '{instance.name}' is given"
+            )
+            hint = 'remove it there, or set pixi_launch = "hook" in [master]'
+            problems.add(PIXI_DIR, message, hint, severity=WARNING)

@@ -51,6 +51,14 @@ MASTER_KEYS = (
         doc="Name of the pixi environment.",
     ),
     Key(
+        name="pixi_launch",
+        check=one_of("run", "hook"),
+        expected='"run" or "hook"',
+        default="run",
+        doc="How the environment is activated. run: `pixi run` stays the parent of the server. "
+        "hook: `pixi shell-hook` is asked once, and the environment's own python is executed.",
+    ),
+    Key(
         name="api_server_module",
         check=string,
         expected="Python module",
@@ -275,6 +283,7 @@ class MasterConfig:
     enable: bool
     pixi_project_dir: str | None
     pixi_environment: str
+    pixi_launch: str
     api_server_module: str
     python: str | None
     unknown_flags: str

@@ -13,13 +13,14 @@ from launcher.server.endpoints import check_endpoints
 from launcher.server.environment_checks import check_variable
 from launcher.server.facts import (
     PORT_VARIABLE,
+    UNSET,
     enabled_instances,
     is_hijacked_port,
     is_vllm_module,
     log_path,
 )
 from launcher.server.gpus import GpuIds, NoGpus, visible_devices
-from launcher.server.interpreter import plan_command
+from launcher.server.interpreter import check_overridden, plan_command
 from launcher.server.multiprocessing import VARIABLE, find_setting
 from launcher.server.options import plan_flags
 from launcher.server.request import render_request, served_name
@@ -40,8 +41,6 @@ MEGABYTE = 1_000_000
 # Set for every instance unless the user did. Output must reach the log when it is written, and
 # ids must mean the same GPU to every program (CUDA's own default order is by speed).
 STANDARD_ENV = (("PYTHONUNBUFFERED", "1"), ("CUDA_DEVICE_ORDER", "PCI_BUS_ID"))
-# Ours alone: the overrides may hold the secrets of another instance.
-UNSET = ("AUTO_INFER_VLLM_CONFIG", "AUTO_INFER_VLLM_OVERRIDES")
 EVERY_GPU = "all"
 API_KEY = "VLLM_API_KEY"
 
@@ -172,6 +171,8 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
     flags = plan_flags(instance, facts.catalogue, problems, strict=strict)
     tokens = (token for each in flags for token in each.tokens)
     env = _environment(instance, config.master.env, facts, problems)
+    chosen = tuple(each for each in env if (each.name, each.value) not in STANDARD_ENV)
+    check_overridden(instance, chosen, facts, problems)
     keyed = API_KEY in facts.environ or any(variable.name == API_KEY for variable in env)
     process = ProcessSpec(
         name=instance.name,
@@ -213,12 +214,14 @@ def _canary(instance: Instance) -> str:
 def _environment(
     instance: Instance, shared: tuple[EnvSetting, ...], facts: Facts, problems: Problems
 ) -> tuple[Variable, ...]:
-    """Return the variables to set: standard ones, `[master.env]`, own, secrets, GPUs."""
+    """Return the variables to set: standard ones, pixi's, `[master.env]`, own, secrets, GPUs."""
+    activated = dict(facts.pixi.variables) if facts.pixi else {}
     variables = {
         name: Variable(name=name, value=value)
         for name, value in STANDARD_ENV
-        if name not in facts.environ
+        if name not in facts.environ and name not in activated
     }
+    variables.update((name, _variable(name, value)) for name, value in activated.items())
     for setting in (*shared, *instance.env):
         try:
             value = resolve(setting.name, setting.value, facts)

@@ -131,9 +131,9 @@ def _is_instance_name(name: str, problems: Problems) -> bool:
 def _read_instance(name: str, value: TomlValue, shared: _Shared, problems: Problems) -> Instance:
     path = ("instance", name)
     table = _read_instance_table(value, path, problems)
-    for key in table:
+    for key, inner in table.items():
         if key not in INSTANCE_TABLES:
-            problems.unknown((*path, key), INSTANCE_TABLES)
+            _note_misplaced((*path, key), inner, problems)
     own_control = _read_control(table.get("control", {}), (*path, "control"), problems)
     own_server = read_table(table.get("server", {}), (*path, "server"), problems)
     own_args = _read_extra_args(own_server, (*path, "server"), problems)
@@ -155,6 +155,19 @@ def _read_instance(name: str, value: TomlValue, shared: _Shared, problems: Probl
         else ("instance", "server", EXTRA_ARGS),
         env=_read_env(table.get("env", {}), (*path, "env"), problems),
     )
+
+
+def _note_misplaced(path: Path, value: TomlValue, problems: Problems) -> None:
+    """Note a key of an instance that is none of its tables; most often it is a table too high."""
+    # Imported only for a user who made a mistake: difflib is not for free.
+    from launcher.config.suggest import find_nearest  # noqa: PLC0415
+
+    key = str(path[-1])
+    hint = ""
+    if not isinstance(value, dict) and not find_nearest(key, INSTANCE_TABLES):
+        table = "control" if key in {each.name for each in CONTROL_KEYS} else "server"
+        hint = f"move it into [{dotted(path[:-1])}.{table}]"
+    problems.unknown(path, INSTANCE_TABLES, hint)
 
 
 def _read_instance_table(

@@ -34,6 +34,7 @@ KEY_SCHEMAS: dict[str, Schema] = {
     "enable": BOOLEAN,
     "pixi_project_dir": PATH,
     "pixi_environment": STRING,
+    "pixi_launch": {"enum": ["run", "hook"]},
     "api_server_module": STRING,
     "python": STRING,
     "unknown_flags": {"enum": ["error", "warn"]},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from launcher.config.problems import WARNING
 from launcher.config.secrets import is_secret_name
 from launcher.server.secret_values import SECRET_OPTIONS
 
@@ -20,7 +19,7 @@ EXPOSED = "holds a secret, which everybody on the machine could read in the proc
 
 
 def check_secrets(instances: tuple[Instance, ...], facts: Facts, problems: Problems) -> None:
-    """Refuse secrets on the command line; warn of those inside JSON, which have no other way."""
+    """Refuse secrets on the command line, those inside JSON too."""
     for instance in instances:
         for option in instance.options:
             if option.name in SECRET_OPTIONS:
@@ -31,7 +30,7 @@ def check_secrets(instances: tuple[Instance, ...], facts: Facts, problems: Probl
             for path in _secrets_inside(option.value, option.path):
                 message = f"'{path[-1]}' in '{option.name}' {EXPOSED}"
                 hint = "give it by a variable or a file, if the server can read it from there"
-                problems.add(path, message, hint, severity=WARNING)
+                problems.add(path, message, hint)
         _check_words(instance, facts, problems)
 
 

@@ -139,6 +139,13 @@ def test_plan_as_text_shows_everything_and_its_place(vllmd: Commands) -> None:
     assert (done.code, done.out, done.err) == (OK, TEXT_PLAN, "")
 
 
+def test_plan_as_text_escapes_what_would_move_the_cursor(vllmd: Commands) -> None:
+    note = '[instance.chat.env]\nNOTE = "a\\nb\\u001b[31m"\n'
+    done = vllmd.run("plan", vllmd.write(TEXT + note))
+    assert done.code == OK
+    assert "  env   NOTE=a\\nb\\x1b[31m\n" in done.out
+
+
 def test_plan_as_shell_is_commands(vllmd: Commands) -> None:
     done = vllmd.run("plan", vllmd.write(TEXT), "--format", "shell")
     assert (done.code, done.out, done.err) == (OK, SHELL_PLAN, "")

@@ -12,7 +12,7 @@ from launcher.config.document import Document, decode_toml
 from launcher.config.layers import layer
 from launcher.config.problems import Origin
 from launcher.kvbm.environment import VARIABLES
-from launcher.kvbm.load import read_overrides
+from launcher.kvbm.loading import read_overrides
 from launcher.kvbm.model import KvbmConfig
 from launcher.kvbm.plan import plan_transfer
 from launcher.kvbm.resolve import KvbmFacts, Resolution, collect_layers, resolve

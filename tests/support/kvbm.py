@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from launcher.config.document import parse_toml
 from launcher.config.problems import Origin, errors_of
 from launcher.errors import ConfigError
-from launcher.kvbm.load import read_overrides
+from launcher.kvbm.loading import read_overrides
 from launcher.kvbm.resolve import KvbmFacts, Layers, collect_layers, resolve, resolve_role
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -123,3 +124,26 @@ def test_batch_over_a_server_that_is_killed_has_each_result_once(
     for line in batch.lines():
         assert line["error"] is None
         assert line["response"]["body"]["usage"]["completion_tokens"] == 12
+
+
+VALIDATE = """
+import sys
+from vllm.entrypoints.launchers.run_batch import BatchRequestInput, BatchRequestOutput
+
+for model, path in ((BatchRequestInput, sys.argv[1]), (BatchRequestOutput, sys.argv[2])):
+    for line in open(path, encoding="utf-8"):
+        model.model_validate_json(line)
+"""
+
+
+@pytest.mark.timeout(180)
+def test_batch_files_are_those_of_vllms_own_batches(
+    server: Server, vllm_python: str, tmp_path: Path
+) -> None:
+    batch = Batch(tmp_path)
+    batch.write(["good", "x" * 999], model="demo", max_tokens=2)
+    done = batch.run("demo", "--config", str(server.config))
+    assert done.returncode == 1
+    assert {line["error"] is None for line in batch.lines()} == {True, False}
+    words = [vllm_python, "-c", VALIDATE, str(batch.requests), str(batch.results)]
+    subprocess.run(words, check=True, capture_output=True)

@@ -6,7 +6,13 @@ import os
 
 from launcher.server.catalogue.lookup import Catalogue, open_catalogue
 
-FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from importlib.abc import FileLoader
+
+    __loader__: FileLoader
+
+FOLDER = os.path.join(os.path.dirname(__file__), "data")
 
 
 def load_catalogue(version: str = "") -> Catalogue:
@@ -26,5 +32,6 @@ def load_help() -> str:
 
 def read_data(name: str) -> str:
     """Read one data file, with a newline before, so that every line starts after one."""
-    with open(os.path.join(FOLDER, name + ".tsv"), encoding="utf-8") as file:
-        return "\n" + file.read()
+    # By the loader, as they may lie in an archive (`make dist`); for a folder it opens the file.
+    data = __loader__.get_data(os.path.join(FOLDER, name + ".tsv"))
+    return "\n" + data.decode("utf-8")

@@ -211,7 +211,7 @@ def test_batch_interrupted_ends_cleanly_and_goes_on_later(
         wait_until(lambda: batch.size() > 0, "a first result")
         before = time.monotonic()
         returned, said = interrupt(run, number)
-        assert time.monotonic() - before < 2
+        assert time.monotonic() - before < 10
         assert returned == code
         assert "interrupted; " in said
         assert "Traceback" not in said

@@ -7,7 +7,7 @@ import pytest
 from launcher.config.problems import errors_of
 from launcher.errors import ConfigError
 from launcher.kvbm.layers import find_value, split
-from launcher.kvbm.load import load, read_overrides
+from launcher.kvbm.loading import load, read_overrides
 from launcher.kvbm.model import (
     DiskCache,
     EtcdDiscovery,

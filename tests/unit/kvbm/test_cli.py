@@ -10,7 +10,7 @@ import tomli
 from launcher.cli.kvbm import main
 from launcher.cli.main import main as front_door
 from launcher.errors import ConfigError, UsageError
-from launcher.kvbm.load import load
+from launcher.kvbm.loading import load
 from launcher.kvbm.transfer import TRANSFER_KEYS
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from launcher.errors import ConfigError
-from launcher.kvbm.load import count_cpus, find_upwards, gather_facts, load
+from launcher.kvbm.loading import count_cpus, find_upwards, gather_facts, load
 
 if TYPE_CHECKING:
     from pathlib import Path

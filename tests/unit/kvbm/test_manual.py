@@ -10,7 +10,7 @@ import pytest
 
 from launcher.kvbm.environment import MANUAL_VARIABLES
 from launcher.kvbm.layers import find_value
-from launcher.kvbm.load import SYSTEM_CONFIG, gather_facts, load
+from launcher.kvbm.loading import SYSTEM_CONFIG, gather_facts, load
 from launcher.kvbm.model import (
     DiskCache,
     EtcdDiscovery,

@@ -13,7 +13,7 @@ from launcher.config.merger import merge_tables
 from launcher.config.problems import Origin
 from launcher.errors import ConfigError
 from launcher.kvbm.environment import VARIABLES
-from launcher.kvbm.load import read_overrides
+from launcher.kvbm.loading import read_overrides
 from launcher.kvbm.render import TomlWriter, as_data, effective_values, render_flag_value
 from launcher.kvbm.resolve import KvbmFacts, collect_layers, resolve, resolve_role
 from launcher.kvbm.tables import TABLES

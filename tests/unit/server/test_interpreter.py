@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launcher.config.problems import code_of
+from launcher.config.problems import Problem, code_of
 from launcher.errors import EX_CONFIG, EX_UNAVAILABLE
 from launcher.record import replace
 from launcher.server.facts import PixiFacts, PythonFacts
@@ -66,7 +66,10 @@ def pixi_problems(pixi: PixiFacts) -> list[tuple[str, str, str]]:
 
 def test_pixi_that_is_not_on_path_is_refused() -> None:
     message = "'pixi_project_dir' is set, but there is no program 'pixi' on PATH"
-    hint = "install pixi, or remove pixi_project_dir"
+    hint = (
+        "install pixi from its own releases (the packages called pixi on PyPI and npm are other "
+        "programs), or remove pixi_project_dir"
+    )
     assert pixi_problems(replace(PIXI, program=None)) == [("error", message, hint)]
 
 
@@ -81,3 +84,37 @@ def test_pixi_environment_that_is_not_installed_is_refused() -> None:
     message = "the pixi environment 'cuda' is not installed: no '/app/.pixi/envs/cuda/bin/python'"
     hint = "run 'pixi install --frozen --environment cuda' in '/app'"
     assert pixi_problems(replace(PIXI, has_python=False)) == [("error", message, hint)]
+
+
+def test_pixi_hook_runs_the_python_of_the_environment_with_its_variables() -> None:
+    facts = replace(PIXI, variables=(("CONDA_PREFIX", "/env"), ("CUDA_VISIBLE_DEVICES", "7")))
+    toml = f'{PIXI_MASTER}pixi_launch = "hook"\n{INSTANCE}[instance.a.control]\ngpu_ids = "0"\n'
+    process = process_of(plan_text(toml, pixi=facts))
+    assert process.argv[:2] == ("/app/.pixi/envs/cuda/bin/python", "-m")
+    env = {variable.name: variable.value for variable in process.env}
+    assert (env["CONDA_PREFIX"], env["CUDA_VISIBLE_DEVICES"]) == ("/env", "0")
+
+
+def test_variables_of_the_file_win_over_those_of_the_pixi_environment() -> None:
+    facts = replace(PIXI, variables=(("HF_HOME", "/pixi"), ("PYTHONUNBUFFERED", "0")))
+    toml = f'{PIXI_MASTER}pixi_launch = "hook"\n{INSTANCE}[instance.a.env]\nHF_HOME = "/mine"\n'
+    env = {v.name: v.value for v in process_of(plan_text(toml, pixi=facts)).env}
+    assert (env["HF_HOME"], env["PYTHONUNBUFFERED"]) == ("/mine", "0")
+
+
+def test_variable_that_the_pixi_manifest_sets_too_is_warned_of() -> None:
+    facts = replace(PIXI, overridden=frozenset({"HF_HOME", "PYTHONUNBUFFERED", "OTHER"}))
+    toml = f'{PIXI_MASTER}{INSTANCE}[instance.a.env]\nHF_HOME = "/mine"\n'
+    message = (
+        "the pixi manifest sets 'HF_HOME' in [activation.env], and under 'pixi run' that wins "
+        "over what 'a' is given"
+    )
+    hint = 'remove it there, or set pixi_launch = "hook" in [master]'
+    assert messages_of(plan_text(toml, pixi=facts)) == [("warning", message, hint)]
+
+
+def test_what_pixi_lacks_is_a_missing_program() -> None:
+    problem = Problem(message="no", hint="do", path=("master", "pixi_launch"), missing=True)
+    plan = plan_text(f"{PIXI_MASTER}{INSTANCE}", pixi=replace(PIXI, problems=(problem,)))
+    assert messages_of(plan) == [("error", "no", "do")]
+    assert code_of(plan.problems) == EX_UNAVAILABLE

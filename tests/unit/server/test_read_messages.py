@@ -69,6 +69,24 @@ FILES = {
             "error: vllm.toml:2:1: unknown key 'zzz' in [instance.demo]\n"
             "   2 | zzz = 1\n"
             "     | ^^^\n"
+            "hint: move it into [instance.demo.server]"
+        ),
+    ),
+    "control key a table too high": (
+        "[instance.demo]\ngpu_ids = 1\n",
+        (
+            "error: vllm.toml:2:1: unknown key 'gpu_ids' in [instance.demo]\n"
+            "   2 | gpu_ids = 1\n"
+            "     | ^^^^^^^\n"
+            "hint: move it into [instance.demo.control]"
+        ),
+    ),
+    "unknown table of an instance": (
+        "[instance.demo.zzz]\n",
+        (
+            "error: vllm.toml:1:1: unknown key 'zzz' in [instance.demo]\n"
+            "   1 | [instance.demo.zzz]\n"
+            "     | ^^^^^^^^^^^^^^^^^^^\n"
             "hint: known here: control, env, kvbm, server"
         ),
     ),

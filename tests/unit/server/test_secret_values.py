@@ -145,12 +145,10 @@ def test_secrets_of_another_server_on_its_command_line_are_refused() -> None:
     ]
 
 
-def test_secrets_inside_json_are_warned_of() -> None:
+def test_secrets_inside_json_are_refused() -> None:
     toml = f'[instance.a.server]\n{MODEL}hf_overrides = {{ token = "t" }}\n'
     hint = "give it by a variable or a file, if the server can read it from there"
-    assert messages_of(plan_text(toml)) == [
-        ("warning", f"'token' in 'hf_overrides' {EXPOSED}", hint)
-    ]
+    assert messages_of(plan_text(toml)) == [("error", f"'token' in 'hf_overrides' {EXPOSED}", hint)]
 
 
 @pytest.mark.parametrize("version", load_catalogue().versions)

@@ -1,6 +1,6 @@
 """Load a KVBM configuration: the module that opens files, asks for the CPUs, and calls the rest.
 
-from launcher.kvbm.load import load
+from launcher.kvbm import load
 
 leader = load("leader", overrides={"cache": {"host": {"cache_size_gb": 4.0}}})
 leader.cache.host.cache_size_gb  # 4.0
