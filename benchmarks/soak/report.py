@@ -21,7 +21,7 @@ def _findings(outcome: Outcome) -> list[tuple[str, str]]:
     watch, window = outcome.watch, f"{outcome.window_s:g} s"
     rss, pss = watch.medians(outcome.window_s, "rss"), watch.medians(outcome.window_s, "pss")
     return [
-        ("injections", f"{outcome.injected.total():,} in {outcome.minutes:g} min"),
+        ("injections", f"{outcome.injected.total():,} in {outcome.minutes:.2g} min"),
         ("servers started", f"{outcome.lives:,}"),
         ("most processes at once", f"{watch.most('processes'):,}"),
         ("log lines written and found", f"{outcome.lines:,}"),
