@@ -21,7 +21,8 @@ BIN := $(VENV)/bin
 DEMO_MODEL := $(CURDIR)/build/demo-model
 SUITES := tests/law tests/unit tests/fuzz tests/integration tests/vllm
 
-export REQUIRE
+# To the recipes as variables of the shell: JSON is full of quotes.
+export REQUIRE CONFIG OVERRIDES
 
 .PHONY: help
 help: ## show this help
@@ -53,8 +54,8 @@ $(VENV)/.bench: pyproject.toml $(BIN)/vllmd
 run: $(BIN)/vllmd ## serve CONFIG=file, by default a tiny demo model on the CPU
 	@python=$$($(VLLM_PYTHON)); \
 	export PATH="$$(dirname "$$python"):$$PATH"; \
-	if [ -n '$(value OVERRIDES)' ]; then export AUTO_INFER_VLLM_OVERRIDES='$(value OVERRIDES)'; fi; \
-	if [ -n '$(CONFIG)' ]; then exec $(BIN)/vllmd run '$(CONFIG)'; fi; \
+	if [ -n "$$OVERRIDES" ]; then export AUTO_INFER_VLLM_OVERRIDES="$$OVERRIDES"; fi; \
+	if [ -n "$$CONFIG" ]; then exec $(BIN)/vllmd run "$$CONFIG"; fi; \
 	$(BIN)/vllmd demo-model '$(DEMO_MODEL)'; \
 	exec $(BIN)/vllmd run model-configs/demo.toml \
 		--set 'instance.demo.server.model=$(DEMO_MODEL)'

@@ -52,6 +52,26 @@ def gather(
     )
 
 
+def assume(asked: Questions, environ: Mapping[str, str], vllm_version: str = "") -> Facts:
+    """Answer the questions for another machine, one that has everything the configuration names."""
+    pixi = PixiFacts(program="pixi", python="python", has_python=True, has_manifest=True)
+    is_vllm = is_vllm_module(asked.module)
+    return Facts(
+        module=asked.module,
+        environ=environ,
+        python=PythonFacts(path=asked.python or INTERPRETERS[0]),
+        pixi=pixi if asked.pixi_project_dir else None,
+        vllm_version=vllm_version or None,
+        catalogue=load_catalogue(vllm_version) if is_vllm else None,
+        environment_names=load_environment() if is_vllm and asked.names_variables else "",
+        missing_models={},
+        log_faults={},
+        secrets={},
+        secret_faults={},
+        elsewhere=True,
+    )
+
+
 def find_default_version(environ: Mapping[str, str], own_python: str) -> str:
     """Return the version of the vLLM that an empty configuration would run; empty for none."""
     for path in dict.fromkeys((*_on_path(INTERPRETERS, environ), own_python)):

@@ -130,7 +130,8 @@ def parse_check(words: list[str]) -> argparse.Namespace:
         "check",
         "Report every problem of a configuration, sorted by line. Nothing is started.\n"
         "Exit code 0 without errors, 78 with.",
-        "example, in a pull request's workflow:\n  vllmd check vllm.toml --format github\n",
+        "example, in a pull request's workflow, away from models, secrets and GPUs:\n"
+        "  vllmd check vllm.toml --elsewhere --vllm-version 0.32.0 --format github\n",
     )
     add_config(parser)
     parser.add_argument(
@@ -138,6 +139,12 @@ def parse_check(words: list[str]) -> argparse.Namespace:
         choices=("text", "json", "github"),
         default="text",
         help="text for people (default), json for programs, github for annotations",
+    )
+    parser.add_argument(
+        "--elsewhere",
+        action="store_true",
+        help="the file is for another machine: take it that what it names is there (Python, pixi, "
+        "models, log folders, secrets)",
     )
     add_version(parser)
     return parser.parse_args(words)

@@ -29,7 +29,11 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
     done = ""
     try:
         plan = make_plan(
-            arguments.config, tuple(arguments.assignments), environ, arguments.vllm_version
+            arguments.config,
+            tuple(arguments.assignments),
+            environ,
+            arguments.vllm_version,
+            elsewhere=arguments.elsewhere,
         )
     except ConfigError as error:
         problems, documents = error.problems, error.documents

@@ -7,11 +7,12 @@ import sys
 import textwrap
 
 from launcher.cli.arguments import parse_explain
+from launcher.config.suggest import render_hint
 from launcher.errors import EX_OK, UsageError
 from launcher.facts import find_default_version
 from launcher.server.catalogue.advice import explain_unknown
-from launcher.server.catalogue.data import load_catalogue, load_help
-from launcher.server.catalogue.texts import find_help
+from launcher.server.catalogue.data import load_catalogue, load_environment, load_help
+from launcher.server.catalogue.texts import environment_history, environment_names, find_help
 from launcher.server.catalogue.values import expected_of
 from launcher.server.model import CLIENT_KEYS, CONTROL_KEYS, MASTER_KEYS
 from launcher.server.presets import PRESETS
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from launcher.config.reader import Key
+    from launcher.server.catalogue.lines import Span
     from launcher.server.catalogue.lookup import Catalogue
     from launcher.server.catalogue.option import Option
 
@@ -46,6 +48,8 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
     ]
     version = arguments.vllm_version or find_default_version(environ, sys.executable)
     catalogue = load_catalogue(version)
+    if name.isupper() and name.startswith("VLLM_"):
+        parts.append(render_variable(name, catalogue))
     option = catalogue.find(name)
     if option is not None:
         parts.append(render_option(option, catalogue))
@@ -68,6 +72,24 @@ def render_key(key: Key, table: str) -> str:
             shown = ", ".join(f"{option} = {value}" for option, value in options.items())
             lines.append(f"  {name}: {shown}")
     return "\n".join(lines)
+
+
+def render_variable(name: str, catalogue: Catalogue) -> str:
+    """Render in which versions vLLM reads an environment variable.
+
+    Raises:
+        UsageError: in none that we know.
+    """
+    known = load_environment()
+    spans = environment_history(known, catalogue, name)
+    if not spans:
+        hint = render_hint(name, environment_names(known, catalogue))
+        raise UsageError(f"no version of vLLM that we know reads the variable '{name}'", hint)
+    return (
+        f"{name}: an environment variable of vLLM's\n"
+        f"  in [instance.NAME.env], or for all instances in [master.env]\n"
+        f"  {_render_spans(spans, catalogue)}"
+    )
 
 
 def render_option(option: Option, catalogue: Catalogue) -> str:
@@ -104,9 +126,10 @@ def _negative(option: Option) -> str:
 
 
 def _lifetime(name: str, catalogue: Catalogue) -> str:
-    spans = [
-        f"{first} to {last}" if last else f"since {first}"
-        for first, last in catalogue.history(name)
-    ]
+    return _render_spans(catalogue.history(name), catalogue)
+
+
+def _render_spans(spans: tuple[Span, ...], catalogue: Catalogue) -> str:
+    shown = ", ".join(f"{first} to {last}" if last else f"since {first}" for first, last in spans)
     known = f"known: {catalogue.versions[0]} to {catalogue.versions[-1]}"
-    return f"vLLM {', '.join(spans)} ({known}; here {catalogue.version})"
+    return f"vLLM {shown} ({known}; here {catalogue.version})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from launcher.cli.sources import load_documents, require_config
-from launcher.facts import gather
+from launcher.facts import assume, gather
 from launcher.server.facts import questions
 from launcher.server.plan import plan_launch
 from launcher.server.read import read_config
@@ -23,10 +23,13 @@ def make_plan(
     assignments: tuple[str, ...],
     environ: Mapping[str, str],
     vllm_version: str = "",
+    *,
+    elsewhere: bool = False,
 ) -> LaunchPlan:
     """Read, look at the machine, and plan. Problems are in the plan.
 
-    `vllm_version`, if given, is taken for the installed one.
+    `vllm_version`, if given, is taken for the installed one. With `elsewhere` the configuration is
+    for another machine, and this one is not looked at.
 
     Raises:
         UsageError: no configuration is named.
@@ -38,7 +41,10 @@ def make_plan(
         from launcher.cli.transfers import with_transfers  # noqa: PLC0415  (few need it)
 
         settings = with_transfers(settings, environ)
-    facts = gather(questions(settings), environ, sys.executable, vllm_version)
+    asked = questions(settings)
+    if elsewhere:
+        return plan_launch(settings, assume(asked, environ, vllm_version))
+    facts = gather(asked, environ, sys.executable, vllm_version)
     return plan_launch(settings, facts)
 
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     Answer: TypeAlias = dict[str, Any]
 
 SOCKET_VARIABLE = "VLLMD_SOCKET"
-ANSWER_S = 60.0  # a launcher that reads a large configuration again takes a moment
+ANSWER_S = 10.0
+COMMAND_S = 60.0  # a launcher that reads a large configuration again takes a moment
 UNKNOWN, UNUSABLE = 404, 422
 POLL_S = 0.2
 
@@ -83,7 +84,7 @@ class Remote:
         return next((each for each in instances if each["name"] == name), None)
 
     def _ask(self, method: str, page: str, *, refusable: bool = False) -> Answer:
-        response = self._send(method, page, ANSWER_S)
+        response = self._send(method, page, ANSWER_S if method == "GET" else COMMAND_S)
         try:
             answer = _decode(response.read())
         except OSError as error:

@@ -11,6 +11,7 @@ import os
 import signal
 
 from launcher.errors import StartError
+from launcher.process.orphans import end_with_parent
 from launcher.process.spec import exit_status
 
 TYPE_CHECKING = False
@@ -51,6 +52,7 @@ def start(spec: ProcessSpec, environ: Mapping[str, str], output: int | None) -> 
         # The program gets the terminal: what we say then could stop us (`stty tostop`), and the
         # forked copy has to hand the terminal over.
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    parent = os.getpid()
     told, tell = os.pipe()  # closed by a successful exec, carries the reason of a failed one
     try:
         pid = os.fork()
@@ -59,7 +61,7 @@ def start(spec: ProcessSpec, environ: Mapping[str, str], output: int | None) -> 
         os.close(tell)
         raise
     if pid == 0:
-        _become(spec, environment, output, tell)
+        _become(spec, environment, output, tell, parent)
     os.close(tell)
     with os.fdopen(told, "rb") as report:
         reason = os.fsdecode(report.read())
@@ -70,11 +72,12 @@ def start(spec: ProcessSpec, environ: Mapping[str, str], output: int | None) -> 
 
 
 def _become(
-    spec: ProcessSpec, environment: dict[str, str], output: int | None, tell: int
+    spec: ProcessSpec, environment: dict[str, str], output: int | None, tell: int, parent: int
 ) -> NoReturn:
     """Turn the forked copy of us into the program. Never returns into the launcher's code."""
     try:
         signal.set_wakeup_fd(-1)  # the pipe behind it is still our parent's
+        end_with_parent(parent)
         if output is None:
             _lead_group()
         else:

@@ -91,6 +91,7 @@ class Facts:
     log_faults: Mapping[str, str]  # path -> why it cannot be a log; absent where it can
     secrets: Mapping[str, str]  # path -> content, without its last line end
     secret_faults: Mapping[str, str]  # path -> why it cannot be read
+    elsewhere: bool = False  # the configuration is for another machine: nothing was looked at
 
     def __repr__(self) -> str:
         """Show nothing: the environment and the secrets are in here."""

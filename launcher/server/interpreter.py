@@ -35,7 +35,7 @@ def _note_missing(master: MasterConfig, facts: Facts, problems: Problems) -> Non
         return
     message = f"no Python with vLLM was found; looked at: {looked}"
     hint = 'install vLLM, or set python = "/path/to/python" in [master]'
-    problems.add(("master",), message, hint, missing=True)
+    problems.add((), message, hint, missing=True)
 
 
 def _pixi_command(master: MasterConfig, pixi: PixiFacts, problems: Problems) -> tuple[str, ...]:

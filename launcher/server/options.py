@@ -68,7 +68,7 @@ def _find_known(
         # A user's mistake: what explains it (and imports difflib) is not needed otherwise.
         from launcher.server.catalogue.advice import explain_unknown  # noqa: PLC0415
 
-        message, hint = explain_unknown(catalogue, option.name)
+        message, hint = explain_unknown(catalogue, option.name, option.value)
         severity = ERROR if strict and catalogue.exact else WARNING
         problems.add(option.path, message, hint, severity=severity, at_key=True)
     elif known.deprecated:

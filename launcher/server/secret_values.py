@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from launcher.config.reader import Refusal
-from launcher.config.secrets import is_secret_name
+from launcher.config.secrets import MASK, is_secret_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ def resolve(name: str, value: str, facts: Facts) -> str:
     """
     if not is_secret_name(name):
         return value
+    if facts.elsewhere and value.startswith((ENV, FILE)):
+        return MASK  # the secret is on the other machine, and nothing is started here
     if value.startswith(ENV):
         source = value.removeprefix(ENV)
         if not source:

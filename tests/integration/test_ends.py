@@ -140,3 +140,13 @@ def test_process_in_a_session_of_its_own_ends_with_its_instance(launcher: Launch
     assert is_alive(run.pid_of("b"))
     run.signal(signal.SIGTERM)
     assert run.wait() == 0
+
+
+def test_servers_end_with_a_launcher_that_is_killed(launcher: Launcher) -> None:
+    """Outside a container nobody else would: they would hold their GPUs and ports for ever."""
+    run = launcher.start(Stub(name="a"), Stub(name="b"))
+    run.wait_healthy("a")
+    run.wait_healthy("b")
+    run.signal(signal.SIGKILL)
+    assert run.wait() == 137
+    wait_until(lambda: launcher.left() == [], "every server to end")

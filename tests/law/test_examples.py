@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher.cli.check import main
 from launcher.server.catalogue.data import load_catalogue
 from tests.support.facts import messages_of, plan_text
 
@@ -52,3 +53,11 @@ def test_snippet_of_the_documentation_is_planned_without_problems(
 def test_examples_and_snippets_are_found() -> None:
     assert len(EXAMPLES) >= 9
     assert {page for page, _, _ in SNIPPETS} >= {"README.md"}
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_example_can_be_checked_away_from_its_machine(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(path), "--elsewhere", "--vllm-version", "0.32.0"], {"PATH": ""}) == 0
+    assert capsys.readouterr().out.startswith("ok: would start ")

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
+
 from launcher.config.suggest import find_nearest
 from launcher.server.catalogue.successors import BEFORE_FIRST, SUCCESSORS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from launcher.config.problems import TomlValue
     from launcher.server.catalogue.lookup import Catalogue
     from launcher.server.catalogue.successors import Successor
 
 
-def explain_unknown(catalogue: Catalogue, key: str) -> tuple[str, str]:
+def explain_unknown(catalogue: Catalogue, key: str, value: TomlValue = None) -> tuple[str, str]:
     """Return what is wrong with a key that `catalogue.find` does not know, and a hint.
+
+    The hint carries the user's own `value` over, where it means the same in the new place.
 
     One of: an option of other versions only, a short flag, a misspelling, a stranger.
     """
@@ -20,7 +25,7 @@ def explain_unknown(catalogue: Catalogue, key: str) -> tuple[str, str]:
     message = _message(catalogue, key, name)
     successor = SUCCESSORS.get(name)
     if successor and not _comes_later(catalogue, name):
-        return message, _successor_hint(catalogue, successor)
+        return message, _successor_hint(catalogue, successor, value)
     if _comes_later(catalogue, name):
         return message, f"use vLLM {catalogue.history(name)[0][0]} or newer, or leave it out"
     nearest = find_near(catalogue, name)
@@ -62,8 +67,10 @@ def _gone_in(catalogue: Catalogue, name: str) -> str:
     return versions[before[-1] + 1] if before else ""
 
 
-def _successor_hint(catalogue: Catalogue, successor: Successor) -> str:
+def _successor_hint(catalogue: Catalogue, successor: Successor, value: TomlValue) -> str:
     use, why = successor.use, successor.why
+    if successor.sample and isinstance(value, str | int | float | list):
+        use = use.replace(successor.sample, json.dumps(value, default=str), 1)
     if not use or not catalogue.find(use.partition(" ")[0]):
         return f"remove it: {why}" if why else "remove it"
     return f"use {use} ({why})" if why else f"use {use}"

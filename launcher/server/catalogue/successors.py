@@ -12,10 +12,14 @@ from launcher.record import record
 
 @record
 class Successor:
-    """`use` is what to write in the TOML file; empty: nothing took its place. `why` is for then."""
+    """`use` is what to write in the TOML file; empty: nothing took its place. `why` is for then.
+
+    `sample` is the part of `use` in whose place the user's own value goes.
+    """
 
     use: str = ""
     why: str = ""
+    sample: str = ""
 
 
 SUCCESSORS: dict[str, Successor] = {
@@ -23,6 +27,7 @@ SUCCESSORS: dict[str, Successor] = {
     # v0.12.0"; it sets the fields of config/structured_outputs.py.
     "guided_decoding_backend": Successor(
         use='structured_outputs_config = { backend = "auto" }',
+        sample='"auto"',
     ),
     # Same place; config/structured_outputs.py has the field up to 0.17.1.
     "guided_decoding_disable_fallback": Successor(
@@ -51,6 +56,7 @@ SUCCESSORS: dict[str, Successor] = {
     # 0.8.5 engine/arg_utils.py has neither, and fields of these names in config.SpeculativeConfig.
     "speculative_model": Successor(
         use='speculative_config = { model = "...", num_speculative_tokens = 5 }',
+        sample='"..."',
     ),
     "num_speculative_tokens": Successor(
         use='speculative_config = { model = "...", num_speculative_tokens = 5 }',
@@ -91,10 +97,14 @@ SUCCESSORS: dict[str, Successor] = {
     "tokenizer_pool_size": Successor(why="vLLM has no pool of tokenizers any more"),
     # 0.11.2 engine/arg_utils.py: "--num-redundant-experts will be removed in v0.12.0", and so on;
     # the fields of config/parallel.py EPLBConfig.
-    "num_redundant_experts": Successor(use="eplb_config = { num_redundant_experts = 0 }"),
-    "eplb_window_size": Successor(use="eplb_config = { window_size = 1000 }"),
-    "eplb_step_interval": Successor(use="eplb_config = { step_interval = 3000 }"),
-    "eplb_log_balancedness": Successor(use="eplb_config = { log_balancedness = true }"),
+    "num_redundant_experts": Successor(
+        use="eplb_config = { num_redundant_experts = 0 }", sample="0"
+    ),
+    "eplb_window_size": Successor(use="eplb_config = { window_size = 1000 }", sample="1000"),
+    "eplb_step_interval": Successor(use="eplb_config = { step_interval = 3000 }", sample="3000"),
+    "eplb_log_balancedness": Successor(
+        use="eplb_config = { log_balancedness = true }", sample="true"
+    ),
     # 0.11.2 config/scheduler.py: "this will be replaced by speculative config".
     "num_lookahead_slots": Successor(
         use='speculative_config = { model = "...", num_speculative_tokens = 5 }',
@@ -102,7 +112,9 @@ SUCCESSORS: dict[str, Successor] = {
     # 0.11.2 config/model.py: "[DEPRECATED] Use `pooler_config` instead".
     "override_pooler_config": Successor(use="pooler_config = {}"),
     # 0.12.0 engine/arg_utils.py: use cudagraph_capture_sizes, removed in v0.13.0.
-    "cuda_graph_sizes": Successor(use="cudagraph_capture_sizes = [1, 2, 4, 8]"),
+    "cuda_graph_sizes": Successor(
+        use="cudagraph_capture_sizes = [1, 2, 4, 8]", sample="[1, 2, 4, 8]"
+    ),
     # 0.12.0 engine/arg_utils.py: "Please use `--mm-processor-cache-gb 0` instead".
     "disable_mm_preprocessor_cache": Successor(use="mm_processor_cache_gb = 0"),
     # 0.12.0 engine/arg_utils.py: "Please use `--mm-encoder-tp-mode data` instead".

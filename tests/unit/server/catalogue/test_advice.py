@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from launcher.server.catalogue.advice import explain_unknown
 from launcher.server.catalogue.data import load_catalogue
 from launcher.server.catalogue.successors import BEFORE_FIRST, SUCCESSORS
+
+if TYPE_CHECKING:
+    from launcher.config.problems import TomlValue
 
 
 @pytest.mark.parametrize(
@@ -83,3 +88,20 @@ def test_every_successor_is_an_option_of_the_newest_version() -> None:
     for name, successor in SUCCESSORS.items():
         key = successor.use.partition(" ")[0]
         assert not key or load_catalogue().find(key), name
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "hint"),
+    [
+        (
+            "guided_decoding_backend",
+            "outlines",
+            'use structured_outputs_config = { backend = "outlines" }',
+        ),
+        ("num_redundant_experts", 4, "use eplb_config = { num_redundant_experts = 4 }"),
+        ("eplb_log_balancedness", False, "use eplb_config = { log_balancedness = false }"),
+        ("num_redundant_experts", None, "use eplb_config = { num_redundant_experts = 0 }"),
+    ],
+)
+def test_hint_carries_the_users_own_value_over(key: str, value: TomlValue, hint: str) -> None:
+    assert explain_unknown(load_catalogue("0.32.0"), key, value)[1] == hint
