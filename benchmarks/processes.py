@@ -42,7 +42,8 @@ def running(argv: tuple[str, ...], environ: Mapping[str, str]) -> Iterator[subpr
         try:
             process.communicate(timeout=PATIENCE_S)
         finally:
-            for pid in (process.pid, *left):
+            started_since = descendants(process.pid)  # by one that does not heed SIGTERM
+            for pid in (process.pid, *left, *started_since):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             process.wait()

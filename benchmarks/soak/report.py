@@ -21,7 +21,7 @@ def _findings(outcome: Outcome) -> list[tuple[str, str]]:
     watch, window = outcome.watch, f"{outcome.window_s:g} s"
     rss, pss = watch.medians(outcome.window_s, "rss"), watch.medians(outcome.window_s, "pss")
     return [
-        ("injections", f"{outcome.injected.total():,} in {outcome.minutes:g} min"),
+        ("injections", f"{outcome.injected.total():,} in {outcome.minutes:.2g} min"),
         ("servers started", f"{outcome.lives:,}"),
         ("most processes at once", f"{watch.most('processes'):,}"),
         ("log lines written and found", f"{outcome.lines:,}"),
@@ -30,6 +30,7 @@ def _findings(outcome: Outcome) -> list[tuple[str, str]]:
         ("descriptors of PID 1 before, after, at most", _descriptors(outcome)),
         (f"RSS of PID 1, first and last {window}", f"{rss[0]:,.0f} kB, {rss[1]:,.0f} kB"),
         (f"PSS of PID 1, first and last {window}", f"{pss[0]:,.0f} kB, {pss[1]:,.0f} kB"),
+        ("RSS of PID 1 at each tenth of the time, MB", watch.tenths("rss")),
         ("processor time of PID 1", f"{watch.rate('cpu_s') * 100:.1f} % of one core"),
         ("wake-ups of PID 1", f"{watch.rate('wakeups'):,.0f} per second"),
         ("complaints", str(len(outcome.complaints))),

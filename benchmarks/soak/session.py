@@ -110,9 +110,15 @@ def _end_with_parent() -> None:
 
 
 def _prepare(chaos: Chaos) -> None:
-    """Wait until all is ready, and use what the launcher imports only when it is needed."""
+    """Wait until all is ready, and let PID 1 take the memory that it takes once.
+
+    It imports what answers, reads settings and explains failures when that is needed, and keeps the
+    last words of each server.
+    """
     _wait_ready(chaos, START_S)
     chaos.ask("reload")
+    chaos.signal_servers(signal.SIGUSR1, len(chaos.wanted.instances))  # a flood of each
+    time.sleep(EVERY_S)
     chaos.signal_servers(signal.SIGKILL)
     time.sleep(EVERY_S)
     _wait_ready(chaos, START_S)
