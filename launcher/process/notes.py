@@ -60,23 +60,15 @@ class Notes:
         return found
 
     def describe(self) -> dict[str, dict[str, object]]:
-        """Return what is known of each member, as JSON can hold it; times are seconds."""
-        found: dict[str, dict[str, object]] = {
-            name: {
-                "timeline": [
-                    {"phase": phase, "at_s": round(at_s, 3)} for phase, at_s in timeline.marks
-                ]
-            }
-            for name, timeline in self.timelines.items()
-        }
-        for name, diagnosis in self.diagnoses.items():
-            if diagnosis.is_known():
-                found.setdefault(name, {})["diagnosis"] = {
-                    "kind": diagnosis.kind,
-                    "what": diagnosis.what,
-                    "advice": diagnosis.advice,
-                }
-        return found
+        """Return what there is to show of each member, as JSON can hold it; times are seconds."""
+        shown: dict[str, dict[str, object]] = {}
+        for name, timeline in self.timelines.items():
+            shown[name] = {"timeline": {phase: round(at, 3) for phase, at in timeline.marks}}
+        for name, found in self.diagnoses.items():
+            if found.is_known():
+                words = {"kind": found.kind, "what": found.what, "advice": found.advice}
+                shown.setdefault(name, {})["diagnosis"] = {**words, "line": found.line or None}
+        return shown
 
     def _heard(self, name: str, data: bytes) -> None:
         self.timelines[name] = note_output(self.timelines[name], data, time.monotonic())

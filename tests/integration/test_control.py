@@ -82,7 +82,7 @@ def test_status_tells_what_a_failure_was_and_what_to_do(launcher: Launcher) -> N
 
 def test_status_tells_how_the_start_went(launcher: Launcher) -> None:
     launcher.start(Stub()).wait_healthy()
-    phases = [each["phase"] for each in launcher.status()["timeline"]]
+    phases = list(launcher.status()["timeline"])
     assert phases == ["first line", "healthy"]
 
 

@@ -377,14 +377,15 @@ def test_hook_within_the_environment_itself_finds_its_python(
 # A genuine pixi
 
 
-@pytest.mark.skipif(find_real_pixi() is None, reason="no genuine pixi is on PATH")
-@BOTH
-def test_server_under_a_real_pixi_lives_and_stops(
-    launcher: Launcher, project: PixiProject, launch: str
-) -> None:
-    project.use_program(f'exec {find_real_pixi()} "$@"')
-    run = start(launcher, project, Stub(), launch)
-    run.wait_healthy()
-    run.signal(signal.SIGTERM)
-    assert run.wait() == 0
-    assert launcher.left() == []
+if find_real_pixi():  # the stand-in is what every machine can be asked for
+
+    @BOTH
+    def test_server_under_a_real_pixi_lives_and_stops(
+        launcher: Launcher, project: PixiProject, launch: str
+    ) -> None:
+        project.use_program(f'exec {find_real_pixi()} "$@"')
+        run = start(launcher, project, Stub(), launch)
+        run.wait_healthy()
+        run.signal(signal.SIGTERM)
+        assert run.wait() == 0
+        assert launcher.left() == []
