@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from launcher.cli.launch import make_plan
+from launcher.cli.remote import SOCKET_VARIABLE, Remote, find_sockets
 from launcher.cli.sources import find_config
 from launcher.client.target import Target, find_key, is_address, parse_address
 from launcher.config.suggest import render_hint
-from launcher.errors import UsageError
+from launcher.errors import LauncherError, UsageError
 from launcher.record import record, replace
 from launcher.server.address import effective
 
@@ -14,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from launcher.cli.remote import Answer
     from launcher.server.plan import InstancePlan, LaunchPlan
 
 KEY_VARIABLE = "VLLM_API_KEY"
@@ -30,29 +32,55 @@ class Found:
 def find_target(
     word: str | None, config: str | None, assignments: tuple[str, ...], environ: Mapping[str, str]
 ) -> Found:
-    """Find a server by its address, or by its instance's name in the configuration.
+    """Find a server by its address, or by its instance's name.
 
-    Without a word it is the only instance. What is wrong with the configuration otherwise is not
-    our business: the server runs already.
+    Names are those of the configuration; where none is given, of the one that the running launcher
+    was started with. Without a word it is the only instance. What is wrong with the configuration
+    otherwise is not our business: the server runs already.
 
     Raises:
         UsageError: there is no such server, or several that could be meant.
         ConfigError: the configuration cannot be read.
     """
     is_named = word is not None and is_address(word)
-    if find_config(config, environ) is None and not is_named:
+    path = find_config(config, environ)
+    running = None if is_named or path else _ask_launcher(environ)
+    if running is not None:
+        path = running["launcher"]["config"]
+    if path is None and not is_named:
         raise UsageError(
-            "no server: neither an address nor a configuration was named",
+            "no server: neither an address nor a configuration was named, and no launcher runs",
             "name an address like http://127.0.0.1:8000, or the TOML file with --config",
         )
-    plan = make_plan(config, assignments, environ) if find_config(config, environ) else None
+    plan = make_plan(path, assignments, environ) if path else None
     profile = plan.config.client.timeout_profile if plan else None
     if is_named and word:
         target = replace(parse_address(word), api_key=find_key(environ))
     else:
         assert plan is not None  # noqa: S101  (for the type checker)
-        target = plan_target(find_instance(word, plan), environ)
+        target = _as_it_runs(plan_target(find_instance(word, plan), environ), running)
     return Found(target=target, timeout_profile=profile)
+
+
+def _ask_launcher(environ: Mapping[str, str]) -> Answer | None:
+    """Return what the running launcher says of itself; None where there is not just one."""
+    sockets = [environ[SOCKET_VARIABLE]] if environ.get(SOCKET_VARIABLE) else find_sockets(environ)
+    if len(sockets) != 1:
+        return None
+    try:
+        status = Remote(sockets[0]).get("/status")
+    except LauncherError:
+        return None
+    return status if status["launcher"]["config"] else None
+
+
+def _as_it_runs(target: Target, running: Answer | None) -> Target:
+    """Return the target with the address that the launcher gave it: `--set` may have changed it."""
+    for each in running["instances"] if running is not None else ():
+        address = each["address"] or ""
+        if each["name"] == target.name and address.startswith("http"):
+            return replace(target, url=address)
+    return target
 
 
 def find_instance(name: str | None, plan: LaunchPlan) -> InstancePlan:
