@@ -150,6 +150,9 @@ def _explained(message: str) -> tuple[str, str]:
         return f"[{header}] is already declared above", "put its keys into one table"
     if message == "Invalid value":
         return "this is not a TOML value", 'put text in quotes, like "text"; write true or false'
+    if message == "Expected newline or end of document after a statement":
+        message = "the value ends here, and something follows it"
+        return message, "put several values in brackets, like [0, 1], and text in quotes"
     return f"this is not TOML: {message[:1].lower()}{message[1:]}", mend
 
 

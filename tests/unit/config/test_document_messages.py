@@ -6,6 +6,9 @@ from __future__ import annotations
 
 import pytest
 
+from launcher.config.document import parse_toml
+from launcher.config.problems import Origin
+from launcher.errors import ConfigError
 from tests.support.messages import messages
 
 ARGUMENTS = {
@@ -123,3 +126,13 @@ def test_text_bad_argument_says_whole_message(text: str, message: str) -> None:
 @pytest.mark.parametrize(("text", "message"), FILES.values(), ids=FILES)
 def test_text_bad_says_whole_message(text: str | bytes, message: str) -> None:
     assert messages(text) == message
+
+
+def test_words_behind_a_value_are_told_with_how_to_write_several() -> None:
+    origin = Origin(kind="file", name="vllm.toml")
+    with pytest.raises(ConfigError) as caught:
+        parse_toml("gpu_ids = 0,1", origin)
+    (problem,) = caught.value.problems
+    assert (problem.line, problem.column) == (1, 12)
+    assert problem.message == "the value ends here, and something follows it"
+    assert problem.hint == "put several values in brackets, like [0, 1], and text in quotes"
