@@ -48,6 +48,7 @@ TYPING_EXCEPTIONS = {("errors", "config.problems"), ("errors", "config.document"
 PURE = (
     "errors", "record", "config", "server", "kvbm", "pixi", "render", "demo", "cli.arguments",
     "client.timeouts", "client.target", "client.messages", "client.events", "client.errors",
+    "hypervisor.model", "hypervisor.variables", "hypervisor.host.model",
     "client.batch.lines", "client.batch.retry", "client.batch.progress",
     "process.spec", "process.events", "process.fleet", "process.machine", "process.exitcode",
     "process.http", "process.status", "process.metrics", "process.routes", "cli.control_arguments",
