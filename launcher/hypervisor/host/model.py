@@ -57,10 +57,16 @@ class Runtime:
 
 @record
 class NetworkConfig:
-    """`[network]`. An empty interface means the first active one."""
+    """`[network]`. An empty interface means the first active one.
+
+    The bridge has a subnet of its own, and its guests reach the world by NAT through the
+    interface; with `join` the interface is a port of the bridge instead.
+    """
 
     default_interface: str = ""
     bridge_name: str = "vllmd-br0"
+    subnet: str = "10.111.0.0/24"  # the host is its first address, runtime N the one at 10 + N
+    join: bool = False
 
 
 @record
