@@ -88,7 +88,7 @@ def test_unknown_variable_is_a_warning(tmp_path: Path) -> None:
         ("VLLMD_CLOUD_IMAGE", "Debian 12", "cloud_image", "Ubuntu 22.04", "Debian 12"),
     ],
 )
-def test_setting_is_the_variable_or_its_default(
+def test_setting_is_the_variable_or_its_default(  # noqa: PLR0913, PLR0917
     tmp_path: Path, variable: str, text: str, field: str, default: object, value: object
 ) -> None:
     home = {"HOME": str(tmp_path)}
