@@ -185,9 +185,7 @@ def _size_faults(memory: Memory) -> list[Fault]:
     if page is not None and not memory.hugepages:
         return [Fault(message="hugepage_size needs hugepages=on", hint="add hugepages=on")]
     if page is not None and (page < PAGE or page & (page - 1)):
-        return [
-            Fault(message=f"hugepage_size={page} is not a power of two", hint="write 2M or 1G")
-        ]
+        return [Fault(message=f"hugepage_size={page} is not a power of two", hint="write 2M or 1G")]
     unit = page or PAGE
     if memory.size % unit:
         return [
@@ -203,7 +201,9 @@ def _hotplug_faults(memory: Memory) -> list[Fault]:
     most, plugged = memory.hotplug_size, memory.hotplugged_size
     if most == 0:
         return [
-            Fault(message="hotplug_size=0 means nothing", hint="leave hotplug_size out, or give one")
+            Fault(
+                message="hotplug_size=0 means nothing", hint="leave hotplug_size out, or give one"
+            )
         ]
     if plugged is None:
         return []

@@ -50,6 +50,8 @@ PURE = (
     "cli.hypervisor.arguments",
     "client.timeouts", "client.target", "client.messages", "client.events", "client.errors",
     "hypervisor.model", "hypervisor.variables", "hypervisor.environment", "hypervisor.host.model",
+    "hypervisor.host.values", "hypervisor.host.keys", "hypervisor.host.read",
+    "hypervisor.host.schema",
     "client.batch.lines", "client.batch.retry", "client.batch.progress",
     "process.spec", "process.events", "process.fleet", "process.machine", "process.exitcode",
     "process.http", "process.status", "process.metrics", "process.routes", "cli.control_arguments",
