@@ -62,7 +62,7 @@ def test_failed_check_is_exit_code_69_with_reason_and_command(
     at = lines.index("fail  iommu: there are no IOMMU groups")
     assert lines[at + 1].startswith("      why:  it keeps a passed-through device out")
     assert lines[at + 2].startswith("      mend: sudo sed -i")
-    assert lines[-1].endswith("failed, 2 skipped")
+    assert "9 failed" in lines[-1]
 
 
 @pytest.mark.parametrize(
