@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from launcher.config.layers import Tree
     from launcher.config.problems import Path, Problem, TomlValue
+    from launcher.server.cluster import Cluster
     from launcher.server.gpus import GpuSelection
 
 API_SERVER_MODULE = "vllm.entrypoints.openai.api_server"
@@ -24,7 +25,7 @@ CONFIG_VARIABLE = "AUTO_INFER_VLLM_CONFIG"
 
 # Keys of `[instance]` that are not instances, and keys that an instance may hold.
 SHARED_TABLES = ("control", "server")
-INSTANCE_TABLES = ("control", "server", "env", "kvbm")
+INSTANCE_TABLES = ("control", "server", "env", "kvbm", "cluster")
 TOP_LEVEL_TABLES = ("master", "instance", "kvbm", "client")
 
 MASTER_KEYS = (
@@ -360,6 +361,7 @@ class Instance:
     extra_args: tuple[str, ...] = ()
     extra_args_path: Path = ()
     env: tuple[EnvSetting, ...] = ()
+    cluster: Cluster | None = None  # None: it is on this machine alone
 
     def path(self) -> Path:
         """Return the place of the instance's table."""
