@@ -106,6 +106,7 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
     """
     arguments = parse_render(argv)
     options = Options(
+        kind=arguments.kind,
         image=arguments.image,
         project=arguments.name,
         namespace=arguments.namespace,

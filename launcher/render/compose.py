@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from launcher.render.yaml_text import Node
 
 FILE = "compose.yaml"
+# What each machine of a cluster says of itself.
+PLACES = {
+    "VLLMD_CLUSTER_NODES": "How many machines there are.",
+    "VLLMD_CLUSTER_RANK": "Which of them this is: 0 on the leader, then 1, 2, ...",
+    "VLLMD_CLUSTER_LEADER": "The leader's name or address.",
+}
 SPARE_S = 60  # beyond the start of the servers, before Docker counts failed checks
 
 
@@ -58,8 +64,12 @@ def _service(workload: Workload) -> dict[str, Node]:
         service["secrets"] = [
             {"source": _secret_name(path), "target": path} for path in workload.secret_files
         ]
+    if workload.spans():
+        service["network_mode"] = Note(
+            comment="The machines of a cluster connect to each other on many ports.", value="host"
+        )
     ports: list[Node] = [_port(server) for server in workload.servers if not server.socket_path]
-    if ports:
+    if ports and not workload.spans():
         service["ports"] = Note(
             comment="HOST:CONTAINER. Anybody who reaches the host reaches these.", value=ports
         )
@@ -98,6 +108,8 @@ def _environment(workload: Workload) -> dict[str, Node]:
             comment="From your shell, or from a file '.env' that is not committed.",
             value=f"${{{name}:?set {name} in the environment or in .env}}",
         )
+    for name in workload.open_places():
+        found[name] = Note(comment=PLACES[name], value=f"${{{name}:?see compose.yaml}}")
     return found
 
 

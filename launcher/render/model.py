@@ -24,7 +24,7 @@ class Server:
     """One instance. Durations are in seconds.
 
     `gpus` holds its ids as configured; empty for a server on the CPU, or with `every_gpu`.
-    `ranks` is how many GPUs its parallel sizes use on one node, at least 1.
+    `ranks` is how many GPUs its parallel sizes use on one machine, at least 1.
     """
 
     name: str
@@ -36,10 +36,12 @@ class Server:
     gpus: tuple[str, ...]
     every_gpu: bool
     ranks: int
-    nodes: int
+    nodes: int  # machines; more than 1 where the instance has a table `cluster`
     startup_s: float
     stop_s: float
     restart: str = ""  # as configured; empty: not said
+    clustered: bool = False
+    open_places: tuple[str, ...] = ()  # variables that each machine has to set
     keeps_log: bool = False  # the log is to outlive the container: it is not below /tmp
 
     def needs_gpu(self) -> bool:
@@ -49,6 +51,10 @@ class Server:
     def gpu_count(self) -> int:
         """Return how many GPUs a container of its own has to reserve."""
         return self.ranks if self.every_gpu else len(self.gpus)
+
+    def spans(self) -> bool:
+        """Tell whether the server runs on several machines."""
+        return self.clustered
 
     def published(self) -> str:
         """Return what a container publishes: HOST:CONTAINER, on the address that the file names."""
@@ -93,6 +99,15 @@ class Workload:
             if other.name != server.name and not set(other.gpus).isdisjoint(server.gpus)
         )
 
+    def spans(self) -> bool:
+        """Tell whether any server runs on several machines."""
+        return any(server.spans() for server in self.servers)
+
+    def open_places(self) -> tuple[str, ...]:
+        """Return the variables that each machine of a cluster has to set, each once."""
+        named = (name for server in self.servers for name in server.open_places)
+        return tuple(dict.fromkeys(named))
+
     def keeps_logs(self) -> bool:
         """Tell whether any log is to outlive the container."""
         return any(server.keeps_log for server in self.servers)
@@ -114,6 +129,7 @@ class OutputFile:
 class Options:
     """What only the command line says."""
 
+    kind: str = ""
     image: str = "vllmd:latest"
     project: str = ""
     namespace: str = ""

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from launcher.config.problems import TomlValue
     from launcher.render.model import Server, Workload
 
+# What a scheduler says of each pod, whatever the file says of the machines it was written for.
+PLACES = {"rank": "VLLMD_CLUSTER_RANK", "leader": "VLLMD_CLUSTER_LEADER"}
 EVERYWHERE = "0.0.0.0"  # noqa: S104  (inside a container; what is published is said outside)
 
 
@@ -57,6 +59,9 @@ def for_pod(workload: Workload, server: Server) -> dict[str, TomlValue]:
         control["gpu_ids"] = "all"
     found = merge(found, _instance(server, "control", control))
     found = merge(found, _at_home(server))
+    said = [key for key in PLACES if server.spans() and PLACES[key] not in server.open_places]
+    if said:
+        found = merge(found, _instance(server, "cluster", dict.fromkeys(said)))
     port = workload.listen_port
     return merge(found, {"master": {"listen": f"{EVERYWHERE}:{port}"}})
 

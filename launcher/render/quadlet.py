@@ -75,9 +75,15 @@ def _container(workload: Workload) -> Lines:
         lines.append((COMMENT, "Merged over the file: what is different inside the container."))
         lines.append(("Environment", quoted(f"AUTO_INFER_VLLM_OVERRIDES={overrides}")))
     lines += _secrets(workload)
-    lines += [
-        ("PublishPort", each.published()) for each in workload.servers if not each.socket_path
-    ]
+    if workload.open_places():
+        names = ", ".join(workload.open_places())
+        lines.append((COMMENT, f"What each machine says of itself: {names}."))
+        lines.append(("EnvironmentFile", f"/etc/vllmd/{workload.project}-cluster.env"))
+    if workload.spans():
+        lines.append((COMMENT, "The machines of a cluster connect to each other on many ports."))
+        lines.append(("Network", "host"))
+    else:
+        lines += _ports(workload)
     lines.append(("Volume", f"{workload.project}-cache.volume:{CACHE_DIR}"))
     lines += [("Volume", f"{folder}:{folder}:ro") for folder in workload.model_dirs]
     if workload.keeps_logs():
@@ -119,6 +125,12 @@ def _secrets(workload: Workload) -> Lines:
         lines.append((COMMENT, f"podman secret create {name} FILE"))
         lines.append(("Secret", f"{name},type=mount,target={path},mode=0444"))
     return lines
+
+
+def _ports(workload: Workload) -> Lines:
+    return [
+        ("PublishPort", server.published()) for server in workload.servers if not server.socket_path
+    ]
 
 
 def _gpus(workload: Workload) -> Lines:

@@ -69,6 +69,10 @@ def _service(workload: Workload, options: Options, name: str) -> Lines:
         names = ", ".join(workload.secret_variables)
         lines.append((COMMENT, f"Holds {names}; mode 0600, owner root."))
         lines.append(("EnvironmentFile", f"{CONFIG_DIR}/{workload.project}.env"))
+    if workload.open_places():
+        names = ", ".join(workload.open_places())
+        lines.append((COMMENT, f"What each machine says of itself: {names}."))
+        lines.append(("EnvironmentFile", f"{CONFIG_DIR}/{workload.project}-cluster.env"))
     lines += [
         (COMMENT, f"The user vllmd must be able to read {each}.") for each in workload.secret_files
     ]

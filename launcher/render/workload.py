@@ -57,6 +57,8 @@ def plan_workload(plan: LaunchPlan, options: Options) -> tuple[Workload, tuple[P
     enabled = enabled_instances(config)
     servers = tuple(_server(each, plan) for each in plan.instances)
     _check_labels(servers, problems)
+    if options.kind == "kubernetes":
+        _check_sizes(enabled, problems)
     return Workload(
         project=project,
         file_name=name,
@@ -84,6 +86,7 @@ def label(name: str) -> str:
 def _server(planned: InstancePlan, plan: LaunchPlan) -> Server:
     instance, address = planned.instance, planned.address
     gpus = instance.control.gpu_ids
+    nodes = (instance.cluster.nodes or 1) if instance.cluster else 1
     return Server(
         name=instance.name,
         label=label(instance.name),
@@ -93,13 +96,32 @@ def _server(planned: InstancePlan, plan: LaunchPlan) -> Server:
         tls=address.tls,
         gpus=gpus.ids if isinstance(gpus, GpuIds) else (),
         every_gpu=isinstance(gpus, AllGpus) and not _is_cpu_build(plan),
-        ranks=_ranks(instance),
-        nodes=1,
+        ranks=-(-_ranks(instance) // nodes),
+        nodes=nodes,
+        clustered=instance.cluster is not None,
+        open_places=_open_places(instance),
         startup_s=planned.process.startup_timeout_s,
         stop_s=planned.process.stop_timeout_s,
         restart=instance.control.restart or "",
         keeps_log=posixpath.dirname(log_path(instance)) != TEMPORARY,
     )
+
+
+def _open_places(instance: Instance) -> tuple[str, ...]:
+    """Return the variables for what `[instance.<name>.cluster]` does not say."""
+    cluster = instance.cluster
+    if cluster is None:
+        return ()
+    said = {"NODES": cluster.nodes, "RANK": cluster.rank, "LEADER": cluster.leader}
+    return tuple(f"VLLMD_CLUSTER_{name}" for name, value in said.items() if value is None)
+
+
+def _check_sizes(instances: tuple[Instance, ...], problems: Problems) -> None:
+    """A LeaderWorkerSet has to know its size, and gives a rank to each of its pods."""
+    for instance in instances:
+        if instance.cluster is not None and instance.cluster.nodes is None:
+            message = f"nothing says how many machines '{instance.name}' spans"
+            problems.add(instance.cluster.path, message, "set nodes in [cluster]")
 
 
 def _is_cpu_build(plan: LaunchPlan) -> bool:

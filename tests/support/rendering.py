@@ -33,9 +33,9 @@ def workload_of(toml: str, overrides: str = "", **options: Any) -> Workload:
     return workload
 
 
-def refusal_of(toml: str) -> str:
+def refusal_of(toml: str, **options: Any) -> str:
     """Return what `vllmd render` says of a configuration that it refuses."""
-    return _planned(toml, "", Options())[1]
+    return _planned(toml, "", Options(**options))[1]
 
 
 def _planned(toml: str, overrides: str, options: Options) -> tuple[Workload, str]:

@@ -161,3 +161,63 @@ def test_tls_server_is_probed_over_tls() -> None:
     container = _container(text)
     assert container["startupProbe"]["httpGet"]["scheme"] == "HTTPS"
     assert {"name": "models", "mountPath": "/tls", "readOnly": True} in container["volumeMounts"]
+
+
+CLUSTER = """
+[instance.a.cluster]
+nodes = 2
+[instance.a.server]
+model = "org/model"
+port = 8000
+tensor_parallel_size = 4
+pipeline_parallel_size = 2
+"""
+# The rules of leaderworkerset.x-k8s.io/v1, from its API reference.
+SET_FIELDS = {"replicas", "leaderWorkerTemplate", "rolloutStrategy", "startupPolicy",
+              "networkConfig"}  # fmt: skip
+TEMPLATE_FIELDS = {"leaderTemplate", "workerTemplate", "size", "restartPolicy", "subGroupPolicy",
+                   "volumeClaimTemplates", "persistentVolumeClaimRetentionPolicy"}  # fmt: skip
+RESTART_POLICIES = {"RecreateGroupOnPodRestart", "RecreateGroupAfterStart", "None"}
+
+
+def test_instance_that_spans_machines_is_a_leaderworkerset() -> None:
+    objects = _objects(CLUSTER)
+    assert "Deployment" not in objects
+    group = objects["LeaderWorkerSet"]
+    assert group["apiVersion"] == "leaderworkerset.x-k8s.io/v1"
+    assert group["spec"].keys() <= SET_FIELDS
+    template = group["spec"]["leaderWorkerTemplate"]
+    assert template.keys() <= TEMPLATE_FIELDS
+    assert template["size"] == 2
+    assert template["restartPolicy"] in RESTART_POLICIES
+    assert objects["Service"]["spec"]["selector"]["leaderworkerset.sigs.k8s.io/worker-index"] == "0"
+
+
+def test_each_machine_asks_for_its_part_of_the_gpus() -> None:
+    template = _objects(CLUSTER)["LeaderWorkerSet"]["spec"]["leaderWorkerTemplate"]
+    for name in ("leaderTemplate", "workerTemplate"):
+        container = template[name]["spec"]["containers"][0]
+        assert container["resources"] == {"limits": {"nvidia.com/gpu": 4}}
+
+
+def test_worker_is_not_asked_for_requests() -> None:
+    template = _objects(CLUSTER)["LeaderWorkerSet"]["spec"]["leaderWorkerTemplate"]
+    worker = template["workerTemplate"]["spec"]["containers"][0]
+    leader = template["leaderTemplate"]["spec"]["containers"][0]
+    assert worker["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "launcher"}
+    assert leader["readinessProbe"]["httpGet"] == {"path": "/health", "port": "http"}
+
+
+def test_place_of_a_machine_that_the_file_names_is_left_to_the_controller() -> None:
+    named = CLUSTER.replace("nodes = 2", 'nodes = 2\nrank = 0\nleader = "10.0.0.1"')
+    text = render_kubernetes(workload_of(named), Options())[0].text
+    assert '"cluster": {"rank": null, "leader": null}' in text
+
+
+def test_machines_of_a_cluster_say_their_own_place() -> None:
+    service = _service(CLUSTER)
+    assert service["network_mode"] == "host"
+    assert "ports" not in service
+    assert service["environment"]["VLLMD_CLUSTER_RANK"].startswith("${VLLMD_CLUSTER_RANK:?")
+    assert "Network=host" in _quadlet(CLUSTER)
+    assert "EnvironmentFile=/etc/vllmd/vllm-cluster.env" in _unit(CLUSTER)

@@ -139,3 +139,9 @@ def test_log_that_is_kept_goes_to_the_volume_of_a_container() -> None:
     assert for_container(workload) == {
         "instance": {"a": {"control": {"log_file": "/logs/vllm-server-a.log"}}}
     }
+
+
+def test_kubernetes_has_to_know_how_many_machines_there_are() -> None:
+    text = "[instance.a.cluster]\n" + ALONE
+    assert "set nodes in [cluster]" in refusal_of(text, kind="kubernetes")
+    assert refusal_of(text, kind="systemd") == ""
