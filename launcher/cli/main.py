@@ -34,6 +34,7 @@ COMMANDS = {
     "generate": "send a prompt to a server and print its answer",
     "batch": "send a file of requests to a server, over restarts of either",
     "kvbm": "show and check a KVBM configuration, and print vLLM's flag for it",
+    "bundle": "install an offline pixi bundle, or list what one has",
     "completion": "print a script by which your shell completes all this",
     "demo-model": "write a tiny random-weight model to try things with",
 }

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 API_SERVER_MODULE = "vllm.entrypoints.openai.api_server"
 CONFIG_VARIABLE = "AUTO_INFER_VLLM_CONFIG"
+BUNDLE_VARIABLE = "AUTO_INFER_VLLM_BUNDLE_PATH"
 
 # Keys of `[instance]` that are not instances, and keys that an instance may hold.
 SHARED_TABLES = ("control", "server")

@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "kvbm": ("errors", "record", "config"),
     "hypervisor": ("errors", "record", "config", "process"),
     "pixi": ("errors", "record", "config"),
+    "bundle": ("errors", "record", "config", "pixi"),
     "client": ("errors", "record", "config"),
     "demo": ("errors", "record"),
     "render": ("errors", "record", "config", "process.spec", "server"),
@@ -53,11 +54,13 @@ PURE = (
     "process.spec", "process.events", "process.fleet", "process.machine", "process.exitcode",
     "process.http", "process.status", "process.metrics", "process.routes", "cli.control_arguments",
     "cli.show_status",
-    "process.diagnosis", "process.timeline",
+    "process.diagnosis", "process.timeline", "bundle", "cli.bundle_arguments",
 )  # fmt: skip
 EFFECTS = (
     "server.catalogue.data", "server.catalogue.installed", "kvbm.loading",
     "demo.writer", "pixi.capture", "pixi.project",
+    "bundle.archive", "bundle.by_pixi", "bundle.by_rattler", "bundle.generations",
+    "bundle.install", "bundle.progress", "bundle.tools", "bundle.verify", "bundle.wheels",
 )  # fmt: skip
 FORBIDDEN_IN_PURE = frozenset(
     "os sys subprocess socket signal selectors select threading time tempfile shutil logging".split()  # noqa: E501, SIM905  (a table of words)
