@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launcher.process.events import Ended, Say, Terminate
+from launcher.process.events import CallOff, Ended, Say, Terminate
 from launcher.process.exitcode import failure_code
 from launcher.process.fleet import Member, State
 from launcher.process.restart import describe_budget, may_restart, recent_restarts, restart_pause
@@ -156,7 +156,19 @@ def stop_all(fleet: Fleet, code: int | None, now: float) -> Step:
         elif fleet.member(member.spec.name).state in ALIVE and member.pid:
             fleet, more = ask_to_stop(fleet, member, now)
             actions += more
+        elif is_being_made(fleet.member(member.spec.name)):
+            actions.append(CallOff(name=member.spec.name))
     return fleet, actions
+
+
+def is_being_made(member: Member) -> bool:
+    """Tell whether a process was asked for and has not come yet."""
+    return member.state is State.STARTING and not member.pid
+
+
+def is_unwanted(member: Member) -> bool:
+    """Tell whether a process that comes now is to be stopped at once."""
+    return member.held or member.again or member.retiring
 
 
 def ask_to_stop(fleet: Fleet, member: Member, now: float) -> Step:
@@ -170,6 +182,8 @@ def wind_down(fleet: Fleet, member: Member, now: float) -> Step:
     """Bring a member to its end; one that does not run is there already."""
     if member.state in ALIVE and member.pid:
         return ask_to_stop(fleet, member, now)
+    if is_being_made(member):
+        return fleet.with_member(member), [CallOff(name=member.spec.name)]
     if member.state.is_running() or is_lost(member):
         return fleet.with_member(member), []  # the rest happens when it has ended
     return gone(fleet, replace(member, told=True), now)

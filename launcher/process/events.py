@@ -35,6 +35,13 @@ class SpawnFailed:
 
 
 @record
+class CalledOff:
+    """A start under way was called off in time: there is no process."""
+
+    name: str
+
+
+@record
 class Healthy:
     """A member answered its probe."""
 
@@ -128,6 +135,13 @@ class Start:
 
 
 @record
+class CallOff:
+    """Call off a start under way: nobody wants the process any more."""
+
+    name: str
+
+
+@record
 class Terminate:
     """Ask a member to stop: SIGTERM to its first process."""
 
@@ -160,7 +174,7 @@ class Finish:
 if TYPE_CHECKING:
     Command: TypeAlias = StartOne | StopOne | RestartOne
     Memory: TypeAlias = MemoryOwed | MemoryReturned
-    Life: TypeAlias = Spawned | SpawnFailed | Healthy | Unhealthy | Ended | Gone
+    Life: TypeAlias = Spawned | SpawnFailed | CalledOff | Healthy | Unhealthy | Ended | Gone
     MemberEvent: TypeAlias = Life | Memory | Command
     Event: TypeAlias = Begun | MemberEvent | Reloaded | StopAsked | TimePassed
-    Action: TypeAlias = Start | Terminate | Kill | Say | Finish
+    Action: TypeAlias = Start | CallOff | Terminate | Kill | Say | Finish

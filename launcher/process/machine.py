@@ -15,12 +15,14 @@ from launcher.process.ending import (
     SWEEP_S,
     ended,
     gone,
+    is_unwanted,
     killed,
     stop_all,
     unhealthy,
 )
 from launcher.process.events import (
     Begun,
+    CalledOff,
     Ended,
     Finish,
     Gone,
@@ -85,6 +87,8 @@ def _react_member(  # noqa: PLR0911  (one per event)
         return _spawned(fleet, member, event.pid, now)
     if isinstance(event, SpawnFailed):
         return _spawn_failed(fleet, member, event.reason, now)
+    if isinstance(event, CalledOff):
+        return _called_off(fleet, member, now)
     if isinstance(event, Healthy):
         return _healthy(fleet, member, now)
     if isinstance(event, Unhealthy):
@@ -103,7 +107,7 @@ def _react_member(  # noqa: PLR0911  (one per event)
 
 def _spawned(fleet: Fleet, member: Member, pid: int, now: float) -> Step:
     spec = member.spec
-    if fleet.stopping:  # the stop was asked for while the process was being made
+    if fleet.stopping or is_unwanted(member):  # since the process was asked for
         stopping = replace(member, pid=pid, state=State.STOPPING, started_at=now)
         stopping = replace(stopping, deadline=now + spec.stop_timeout_s)
         return fleet.with_member(stopping), [Terminate(name=spec.name)]
@@ -115,6 +119,12 @@ def _spawned(fleet: Fleet, member: Member, pid: int, now: float) -> Step:
     text = f"started (pid {pid}), waiting for {spec.probe.address()}{spec.probe.path}"
     text += f"; log: {spec.log.path}" if spec.log else ""
     return fleet.with_member(starting), [Say(name=spec.name, text=text)]
+
+
+def _called_off(fleet: Fleet, member: Member, now: float) -> Step:
+    if member.pid or member.state is not State.STARTING:
+        return fleet, []
+    return gone(fleet, replace(member, told=True), now)
 
 
 def _spawn_failed(fleet: Fleet, member: Member, reason: str, now: float) -> Step:

@@ -26,6 +26,7 @@ from launcher.server.options import plan_flags
 from launcher.server.request import render_request, served_name
 from launcher.server.secret_values import SECRET_OPTIONS, resolve
 from launcher.server.shutdown import with_drain
+from launcher.server.warm import plan_start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from launcher.server.gpus import GpuSelection
     from launcher.server.model import ControlConfig, EnvSetting, Instance, LauncherConfig
     from launcher.server.options import Flag
+    from launcher.server.warm import StartMode
 
 MEGABYTE = 1_000_000
 # Set for every instance unless the user did. Output must reach the log when it is written, and
@@ -54,6 +56,7 @@ class InstancePlan:
     address: Address
     command: tuple[str, ...]
     flags: tuple[Flag, ...]
+    start: StartMode
 
     def gpu_ids(self) -> str:
         """Return the GPUs in the contract's words."""
@@ -174,6 +177,7 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
     chosen = tuple(each for each in env if (each.name, each.value) not in STANDARD_ENV)
     check_overridden(instance, chosen, facts, problems)
     keyed = API_KEY in facts.environ or any(variable.name == API_KEY for variable in env)
+    start = plan_start(instance, config.master, facts, problems)
     process = ProcessSpec(
         name=instance.name,
         argv=(*prefix, *tokens, *instance.extra_args),
@@ -189,6 +193,7 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
         after=after,
         gpus=_gpu_words(control.gpu_ids),
         everywhere=not address.socket_path and address.interface() == EVERY_INTERFACE,
+        warm=start.warm,
         locks=_locks(instance, facts),
         restart=_restart_policy(control),
         liveness_interval_s=control.health_interval_s,
@@ -202,7 +207,12 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
         else "",
     )
     return InstancePlan(
-        instance=instance, process=process, address=address, command=prefix, flags=flags
+        instance=instance,
+        process=process,
+        address=address,
+        command=prefix,
+        flags=flags,
+        start=start,
     )
 
 
