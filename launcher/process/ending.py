@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from launcher.process.events import CallOff, Ended, Say, Terminate
+from launcher.process.events import CallOff, Clear, Ended, Say, Terminate
 from launcher.process.exitcode import failure_code
 from launcher.process.fleet import Member, State
 from launcher.process.restart import describe_budget, may_restart, recent_restarts, restart_pause
-from launcher.process.spec import describe_status, exit_code
+from launcher.process.spec import Killed, describe_status, exit_code
 from launcher.record import replace
 
 TYPE_CHECKING = False
@@ -48,11 +48,15 @@ def ended(fleet: Fleet, member: Member, event: Ended, now: float) -> Step:
             swept = replace(dead, state=State.SWEEPING, told=True, deadline=now + SWEEP_S)
             return fleet.with_member(swept), []
         return gone(fleet, dead, now)
+    asked = member.state in {State.STOPPING, State.KILLED}
     ended = replace(member, state=State.SWEEPING, status=event.status, deadline=now + SWEEP_S)
     actions: list[Action] = []
-    if member.state not in {State.STOPPING, State.KILLED}:
+    if not asked:
         ended, say = _unasked_end(ended, member.state, now)
         actions.append(say)
+    if not asked and event.left and isinstance(event.status, Killed):
+        # It could tell nobody: vLLM's engine and workers would go on for ever.
+        actions.append(Clear(name=member.spec.name))
     fleet = fleet.with_member(ended)
     if not fleet.stopping and _ends_everything(ended, now):
         fleet, more = stop_all(fleet, _end_code(ended), now)

@@ -149,6 +149,13 @@ class Terminate:
 
 
 @record
+class Clear:
+    """End what a member that was killed has left, but for what tidies up after the others."""
+
+    name: str
+
+
+@record
 class Kill:
     """End a member: SIGKILL to its whole process group."""
 
@@ -177,4 +184,4 @@ if TYPE_CHECKING:
     Life: TypeAlias = Spawned | SpawnFailed | CalledOff | Healthy | Unhealthy | Ended | Gone
     MemberEvent: TypeAlias = Life | Memory | Command
     Event: TypeAlias = Begun | MemberEvent | Reloaded | StopAsked | TimePassed
-    Action: TypeAlias = Start | CallOff | Terminate | Kill | Say | Finish
+    Action: TypeAlias = Start | CallOff | Terminate | Clear | Kill | Say | Finish

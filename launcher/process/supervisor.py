@@ -15,6 +15,7 @@ from launcher.process.events import (
     Begun,
     CalledOff,
     CallOff,
+    Clear,
     Ended,
     Finish,
     Gone,
@@ -34,7 +35,7 @@ from launcher.process.events import (
 )
 from launcher.process.fleet import Fleet, Member, State
 from launcher.process.gpumemory import GpuMemory
-from launcher.process.leftovers import Adopted, has_leftovers, kill_leftovers
+from launcher.process.leftovers import Adopted, clear_leftovers, has_leftovers, kill_leftovers
 from launcher.process.machine import is_echo, step
 from launcher.process.outputs import Outputs
 from launcher.process.signals import STOPPING
@@ -154,6 +155,8 @@ class Supervisor:
         elif isinstance(action, Kill):
             leader = self._fleet.member(action.name).pid
             kill_leftovers(action.name, leader, Adopted(self._pids))
+        elif isinstance(action, Clear):
+            clear_leftovers(self._fleet.member(action.name).pid)
         elif isinstance(action, Say):
             member = self._fleet.find(action.name)
             self._outputs.say(action, member.spec if member else None)

@@ -44,6 +44,8 @@ MEGABYTE = 1_000_000
 # ids must mean the same GPU to every program (CUDA's own default order is by speed).
 STANDARD_ENV = (("PYTHONUNBUFFERED", "1"), ("CUDA_DEVICE_ORDER", "PCI_BUS_ID"))
 EVERY_GPU = "all"
+BACKOFF_S = 1.0  # before the first restart
+WARM_BACKOFF_S = 0.2  # where it takes a second; the doubling comes all the same
 API_KEY = "VLLM_API_KEY"
 
 
@@ -152,8 +154,9 @@ def _locks(instance: Instance, facts: Facts) -> tuple[str, ...]:
     return () if isinstance(gpus, NoGpus) or not facts.accelerators else (EVERY_GPU,)
 
 
-def _restart_policy(control: ControlConfig) -> RestartPolicy:
+def _restart_policy(control: ControlConfig, start: StartMode) -> RestartPolicy:
     return RestartPolicy(
+        backoff_s=WARM_BACKOFF_S if start.warm else BACKOFF_S,
         mode=control.restart or ("on-failure" if control.background else "no"),
         max_restarts=control.max_restarts,
         window_s=control.restart_window_s,
@@ -195,7 +198,7 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
         everywhere=not address.socket_path and address.interface() == EVERY_INTERFACE,
         warm=start.warm,
         locks=_locks(instance, facts),
-        restart=_restart_policy(control),
+        restart=_restart_policy(control, start),
         liveness_interval_s=control.health_interval_s,
         liveness_failures=control.health_failures,
         liveness_timeout_s=control.health_timeout_s,

@@ -48,6 +48,7 @@ PID = struct.Struct("=i")
 def main() -> None:
     """Import, then serve until the launcher closes its end; a forked process returns from here."""
     channel = _take_channel()
+    _note_titles()
     _show(["vllmd: fork server"], {})
     before = dict(os.environ)
     mask = os.umask(0o077)
@@ -81,6 +82,15 @@ def _take_channel() -> socket.socket:
     os.dup2(nothing, 0)
     os.close(nothing)
     return channel
+
+
+def _note_titles() -> None:
+    """Have `setproctitle`, which names vLLM's processes, find our words before we change them."""
+    try:
+        setproctitle = importlib.import_module("setproctitle")
+    except ImportError:
+        return
+    setproctitle.getproctitle()
 
 
 def _search_here(folder: str) -> None:
