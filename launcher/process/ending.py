@@ -166,8 +166,8 @@ def stop_all(fleet: Fleet, code: int | None, now: float) -> Step:
 
 
 def is_being_made(member: Member) -> bool:
-    """Tell whether a process was asked for and has not come yet."""
-    return member.state is State.STARTING and not member.pid
+    """Tell whether a process is to be forked and has not come yet; a cold start takes no time."""
+    return member.spec.warm is not None and member.state is State.STARTING and not member.pid
 
 
 def is_unwanted(member: Member) -> bool:

@@ -62,7 +62,7 @@ class Refused:
 
 
 if TYPE_CHECKING:
-    Outcome: TypeAlias = Forked | Refused
+    Answer: TypeAlias = Forked | Refused
 
 
 def server_spec(name: str, spec: ProcessSpec, warm: Warm) -> ProcessSpec:
@@ -133,7 +133,7 @@ class ForkServer:
         """What to poll for input; -1 once it has been closed."""
         return self._socket.fileno()
 
-    def want(self, wanted: Wanted, now: float) -> list[Outcome]:
+    def want(self, wanted: Wanted, now: float) -> list[Answer]:
         """Ask for a process, after those asked for before."""
         self._waiting.append(wanted)
         return self._ask(now)
@@ -151,21 +151,21 @@ class ForkServer:
             return True
         return False
 
-    def tend(self, now: float) -> list[Outcome]:
+    def tend(self, now: float) -> list[Answer]:
         """Take what has been answered, or give it up."""
-        outcomes: list[Outcome] = []
+        answers: list[Answer] = []
         try:
             while data := self._socket.recv(LARGEST):
-                outcomes += self._heard(json.loads(data), now)
+                answers += self._heard(json.loads(data), now)
         except BlockingIOError:
             if now < self.due:
-                return outcomes
+                return answers
             child.send(self.pid, signal.SIGKILL)
             late = "did not fork in time" if self._ready else "did not import in time"
-            return outcomes + self.end(late)
+            return answers + self.end(late)
         except ConnectionResetError:
             pass
-        return outcomes + self.end("has ended")
+        return answers + self.end("has ended")
 
     def is_busy(self) -> bool:
         """Tell whether a process that is wanted has not come yet."""
@@ -175,7 +175,7 @@ class ForkServer:
         """Tell whether a process may exist that we have not been told of."""
         return self._ready and self.due < NEVER
 
-    def end(self, reason: str) -> list[Outcome]:
+    def end(self, reason: str) -> list[Answer]:
         """Use it no longer: it ends when it notices. What it owes is to be had elsewhere."""
         self.failure = self.failure or reason
         left = [*([self._asked] if self._asked else []), *self._waiting]
@@ -184,30 +184,30 @@ class ForkServer:
         self._socket.close()
         return [Refused(wanted=wanted, reason=f"the fork server {reason}") for wanted in left]
 
-    def _heard(self, answer: dict[str, object], now: float) -> list[Outcome]:
-        if "refused" in answer:
-            return self.end(f"is of no use: {answer['refused']}")
-        if "ready" in answer:
+    def _heard(self, said: dict[str, object], now: float) -> list[Answer]:
+        if "refused" in said:
+            return self.end(f"is of no use: {said['refused']}")
+        if "ready" in said:
             self._ready = True
             self.due = NEVER
-            self.news.append(f"ready after {answer['ready']:.1f} s of imports")
-        elif answer["id"] == self._count:
-            return [*self._settle(answer), *self._ask(now)]
+            self.news.append(f"ready after {said['ready']:.1f} s of imports")
+        elif said["id"] == self._count:
+            return [*self._settle(said), *self._ask(now)]
         return self._ask(now)
 
-    def _settle(self, answer: dict[str, object]) -> list[Outcome]:
+    def _settle(self, said: dict[str, object]) -> list[Answer]:
         """Read the answer to the request under way."""
         wanted, self._asked = self._asked, None
         self.due = NEVER
         if wanted is None:  # called off
-            if "pid" in answer:
-                child.send(int(str(answer["pid"])), signal.SIGKILL)
+            if "pid" in said:
+                child.send(int(str(said["pid"])), signal.SIGKILL)
             return []
-        if "pid" in answer:
+        if "pid" in said:
             os.close(wanted.output)
-            return [Forked(spec=wanted.spec, pid=int(str(answer["pid"])))]
-        reason = str(answer["error"])
-        if not answer.get("stale"):
+            return [Forked(spec=wanted.spec, pid=int(str(said["pid"])))]
+        reason = str(said["error"])
+        if not said.get("stale"):
             return [Refused(wanted=wanted, reason=f"the fork server {reason}")]
         self.stale = True
         left = (wanted, *self._waiting)
@@ -215,9 +215,9 @@ class ForkServer:
         self.end(reason)
         return [Refused(wanted=each, reason=reason, again=True) for each in left]
 
-    def _ask(self, now: float) -> list[Outcome]:
+    def _ask(self, now: float) -> list[Answer]:
         """Send the next request, if none is under way."""
-        refused: list[Outcome] = []
+        refused: list[Answer] = []
         while self._ready and self._waiting and self.due == NEVER and not self.failure:
             wanted = self._waiting.pop(0)
             self._count += 1

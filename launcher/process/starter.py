@@ -7,40 +7,18 @@ import time
 
 from launcher.errors import StartError
 from launcher.process import child
-from launcher.record import record
+from launcher.process.outcome import NotStarted, Started
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import select
     from collections.abc import Mapping
-    from typing import TypeAlias
 
     from launcher.process.fleet import Fleet
+    from launcher.process.outcome import Outcome
     from launcher.process.outputs import Outputs
     from launcher.process.spec import ExitStatus, ProcessSpec
     from launcher.process.warmth import Warmth
-
-
-@record
-class Started:
-    """A process runs."""
-
-    spec: ProcessSpec
-    pid: int
-    warm: bool = False
-    asked_at: float = 0.0  # of the monotonic clock
-
-
-@record
-class NotStarted:
-    """There is no process, and there will be none."""
-
-    name: str
-    reason: str
-
-
-if TYPE_CHECKING:
-    Start: TypeAlias = Started | NotStarted
 
 
 class Starter:
@@ -51,7 +29,7 @@ class Starter:
         self._environ = environ
         self._warmth: Warmth | None = None  # made with the first fork server
 
-    def start(self, spec: ProcessSpec) -> list[Start]:
+    def start(self, spec: ProcessSpec) -> list[Outcome]:
         """Start a process; one that is to be forked may come later, from `tend`."""
         try:
             output = self._outputs.open(spec)
@@ -68,7 +46,7 @@ class Starter:
             self._warmth = Warmth(self._outputs, self._environ, self._start_cold)
         return self._warmth.start(spec, output, time.monotonic())
 
-    def _start_cold(self, spec: ProcessSpec, output: int | None) -> Start:
+    def _start_cold(self, spec: ProcessSpec, output: int | None) -> Outcome:
         asked_at = time.monotonic()
         try:
             pid = child.start(spec, self._environ, output)
@@ -97,7 +75,7 @@ class Starter:
         if self._warmth:
             self._warmth.watch(poll)
 
-    def tend(self, ready: Mapping[int, int]) -> list[Start]:
+    def tend(self, ready: Mapping[int, int]) -> list[Outcome]:
         """Return what has come of the starts under way."""
         return self._warmth.tend(ready, time.monotonic()) if self._warmth else []
 

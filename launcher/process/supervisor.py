@@ -37,9 +37,10 @@ from launcher.process.fleet import Fleet, Member, State
 from launcher.process.gpumemory import GpuMemory
 from launcher.process.leftovers import Adopted, clear_leftovers, has_leftovers, kill_leftovers
 from launcher.process.machine import is_echo, step
+from launcher.process.outcome import NotStarted
 from launcher.process.outputs import Outputs
 from launcher.process.signals import STOPPING
-from launcher.process.starter import NotStarted, Starter
+from launcher.process.starter import Starter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,10 +49,10 @@ if TYPE_CHECKING:
 
     from launcher.process.events import Action, Event
     from launcher.process.health import HealthWatch
+    from launcher.process.outcome import Outcome
     from launcher.process.service import Service
     from launcher.process.signals import SignalPipe
     from launcher.process.spec import Endpoints, ExitStatus, ProcessSpec
-    from launcher.process.starter import Start as Outcome
 
     Reload: TypeAlias = Callable[[], tuple[tuple[ProcessSpec, ...] | None, str]]
 

@@ -15,18 +15,18 @@ from launcher.errors import StartError
 from launcher.process import child
 from launcher.process.fleet import State
 from launcher.process.forkserver import Forked, ForkServer, Wanted, server_spec
+from launcher.process.outcome import Started
 from launcher.process.spec import describe_status
-from launcher.process.starter import Started
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
     from launcher.process.fleet import Fleet
-    from launcher.process.forkserver import Outcome
+    from launcher.process.forkserver import Answer
+    from launcher.process.outcome import Outcome
     from launcher.process.outputs import Outputs
     from launcher.process.spec import ExitStatus, ProcessSpec, Warm
-    from launcher.process.starter import Start
 
 NEVER = float("inf")
 MOST_FAILURES = 3  # of fork servers for the same processes
@@ -47,7 +47,7 @@ class Warmth:
         self,
         outputs: Outputs,
         environ: Mapping[str, str],
-        start_cold: Callable[[ProcessSpec, int | None], Start],
+        start_cold: Callable[[ProcessSpec, int | None], Outcome],
     ) -> None:
         self.distrusted: set[str] = set()  # those whose answers were not what they should be
         self._outputs = outputs
@@ -75,7 +75,7 @@ class Warmth:
             *self._closed.values(),
         }
 
-    def start(self, spec: ProcessSpec, output: int, now: float) -> list[Start]:
+    def start(self, spec: ProcessSpec, output: int, now: float) -> list[Outcome]:
         """Start a process, from a fork server if possible."""
         if spec.name in self.distrusted:
             return [self._start_cold(spec, output)]
@@ -91,17 +91,17 @@ class Warmth:
         for server in self._servers.values():
             poll.register(server.descriptor, select.POLLIN)
 
-    def tend(self, ready: Mapping[int, int], now: float) -> list[Start]:
+    def tend(self, ready: Mapping[int, int], now: float) -> list[Outcome]:
         """Return what has come of the starts under way."""
-        starts: list[Start] = []
+        starts: list[Outcome] = []
         for key, server in list(self._servers.items()):
             if server.descriptor not in ready and now < server.due:
                 continue
-            outcomes = server.tend(now)
+            answers = server.tend(now)
             self._tell(server)
             if server.failure:
                 self._drop(key, server)
-            starts += self._take(outcomes, now)
+            starts += self._take(answers, now)
             if server.failure and server.warm.keep and key not in self._servers:
                 self._open_again(key, now)
         return starts
@@ -147,7 +147,7 @@ class Warmth:
         for key, server in list(self._servers.items()):
             self._close(key, server)
 
-    def _ask(self, wanted: Wanted, now: float) -> list[Start]:
+    def _ask(self, wanted: Wanted, now: float) -> list[Outcome]:
         spec = wanted.spec
         warm = spec.warm
         assert warm is not None  # noqa: S101  (for the type checker: only such are sent here)
@@ -178,19 +178,19 @@ class Warmth:
         self._outputs.print(f"{mine.name}: importing (pid {server.pid})")
         return server
 
-    def _take(self, outcomes: list[Outcome], now: float) -> list[Start]:
-        starts: list[Start] = []
-        for outcome in outcomes:
-            if isinstance(outcome, Forked):
-                at = self._asked_at.pop(outcome.spec.name, now)
-                starts.append(Started(spec=outcome.spec, pid=outcome.pid, warm=True, asked_at=at))
-            elif outcome.again:
-                starts += self._ask(outcome.wanted, now)
+    def _take(self, answers: list[Answer], now: float) -> list[Outcome]:
+        starts: list[Outcome] = []
+        for answer in answers:
+            if isinstance(answer, Forked):
+                at = self._asked_at.pop(answer.spec.name, now)
+                starts.append(Started(spec=answer.spec, pid=answer.pid, warm=True, asked_at=at))
+            elif answer.again:
+                starts += self._ask(answer.wanted, now)
             else:
-                starts.append(self._give_up(outcome.wanted, outcome.reason))
+                starts.append(self._give_up(answer.wanted, answer.reason))
         return starts
 
-    def _give_up(self, wanted: Wanted, reason: str) -> Start:
+    def _give_up(self, wanted: Wanted, reason: str) -> Outcome:
         self._outputs.print(f"{wanted.spec.name}: a cold start, because {reason}")
         return self._start_cold(wanted.spec, wanted.output)
 
