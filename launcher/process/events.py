@@ -24,6 +24,7 @@ class Spawned:
 
     name: str
     pid: int
+    forked: bool = False  # from a fork server
 
 
 @record

@@ -12,7 +12,7 @@ import signal
 import socket
 
 from launcher.process import child
-from launcher.process.spec import LogSpec, ProcessSpec
+from launcher.process.spec import LogSpec, ProcessSpec, Variable
 from launcher.record import record
 
 TYPE_CHECKING = False
@@ -27,11 +27,13 @@ if TYPE_CHECKING:
 
 PROGRAM = os.path.join(os.path.dirname(os.path.dirname(__file__)), "warm", "server.py")
 BOOTSTRAP = "import os; exec(os.read(0, 1 << 18))"
-# The words of a forked process are shown in /proc where the fork server's own stood.
+# The words and variables of a forked process are shown in /proc where the fork server's own stood:
+# more of them fit there if it had some to spare.
 ROOM = " " * 4096
+SPARE = Variable(name="VLLMD_SPARE", value=ROOM)
 LARGEST = 1 << 18  # bytes of a message
 IMPORT_S = 300.0  # slow disks, many imports at once
-FORK_S = 30.0
+FORK_S = 10.0
 NEVER = float("inf")
 LOG_BYTES = 10_000_000
 
@@ -75,7 +77,7 @@ def server_spec(name: str, spec: ProcessSpec, warm: Warm) -> ProcessSpec:
     return ProcessSpec(
         name=name,
         argv=(spec.argv[0], "-c", BOOTSTRAP, ROOM),
-        env=kept,
+        env=(*kept, SPARE),
         unset=(*spec.unset, *late),
         cwd=spec.cwd,
         log=LogSpec(
@@ -157,6 +159,8 @@ class ForkServer:
         try:
             while data := self._socket.recv(LARGEST):
                 answers += self._heard(json.loads(data), now)
+                if self.failure:
+                    return answers
         except BlockingIOError:
             if now < self.due:
                 return answers

@@ -84,7 +84,7 @@ def _react_member(  # noqa: PLR0911  (one per event)
     fleet: Fleet, member: Member, event: MemberEvent, now: float
 ) -> Step:
     if isinstance(event, Spawned):
-        return _spawned(fleet, member, event.pid, now)
+        return _spawned(fleet, replace(member, forked=event.forked), event.pid, now)
     if isinstance(event, SpawnFailed):
         return _spawn_failed(fleet, member, event.reason, now)
     if isinstance(event, CalledOff):
@@ -114,11 +114,15 @@ def _spawned(fleet: Fleet, member: Member, pid: int, now: float) -> Step:
     if spec.probe is None:
         ready = replace(member, pid=pid, state=State.READY, started_at=now, deadline=None)
         ready = replace(ready, ready_at=now)
-        return fleet.with_member(ready), [Say(name=spec.name, text=f"started (pid {pid})")]
+        return fleet.with_member(ready), [Say(name=spec.name, text=_started(ready))]
     starting = replace(member, pid=pid, started_at=now, deadline=now + spec.startup_timeout_s)
-    text = f"started (pid {pid}), waiting for {spec.probe.address()}{spec.probe.path}"
+    text = f"{_started(starting)}, waiting for {spec.probe.address()}{spec.probe.path}"
     text += f"; log: {spec.log.path}" if spec.log else ""
     return fleet.with_member(starting), [Say(name=spec.name, text=text)]
+
+
+def _started(member: Member) -> str:
+    return f"started (pid {member.pid}){', forked' if member.forked else ''}"
 
 
 def _called_off(fleet: Fleet, member: Member, now: float) -> Step:

@@ -178,7 +178,7 @@ class Supervisor:
             self._watches[spec.name] = HealthWatch(
                 spec, spec.probe, time.monotonic(), self._environ
             )
-        return Spawned(name=spec.name, pid=start.pid)
+        return Spawned(name=spec.name, pid=start.pid, forked=start.warm)
 
     def _open_service(self, endpoints: Endpoints) -> Service:
         # After the first start, which need not wait for these imports.

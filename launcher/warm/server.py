@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 LARGEST = 1 << 18  # bytes of a message
 PR_SET_PDEATHSIG = 1  # prctl(2)
 MARKER = "VLLMD_INSTANCE"  # of whose processes it is
+SPARE = "VLLMD_SPARE"  # a variable that is there for its size
 METHOD = "VLLM_WORKER_MULTIPROC_METHOD"
 CPU_PLATFORM = "vllm.platforms.cpu"
 PID = struct.Struct("=i")
@@ -50,6 +51,7 @@ def main() -> None:
     channel = _take_channel()
     _note_titles()
     _show(["vllmd: fork server"], {})
+    os.environ.pop(SPARE, None)
     before = dict(os.environ)
     mask = os.umask(0o077)
     os.umask(mask)
