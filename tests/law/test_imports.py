@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "record": (),
     "config": ("errors", "record"),
     "process": ("errors", "record"),
+    "warm": (),  # sent to another interpreter as text
     "server": ("errors", "record", "config", "process.spec"),
     "kvbm": ("errors", "record", "config"),
     "hypervisor": ("errors", "record", "config", "process"),
@@ -155,6 +156,11 @@ def test_run_imports_no_third_party_but_its_dependencies() -> None:
         for target in found
     }
     assert tops - sys.stdlib_module_names - {PACKAGE} <= THIRD_PARTY_ON_RUN
+
+
+def test_fork_server_imports_the_standard_library_alone() -> None:
+    found = {target.module.split(".")[0] for target in IMPORTS["launcher.warm.server"]}
+    assert found <= sys.stdlib_module_names
 
 
 def test_run_imports_nothing_slow_before_the_first_start() -> None:

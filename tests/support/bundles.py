@@ -75,9 +75,7 @@ class Bundle:
 
     def package(self, name: str) -> str:
         """Return the path of a package's file."""
-        return next(
-            path for path in self.files if os.path.basename(path).startswith(f"{name}-")
-        )
+        return next(path for path in self.files if os.path.basename(path).startswith(f"{name}-"))
 
     def write(self, path: Path, mode: str = "w", top: str = "") -> Path:
         """Write the tar."""
@@ -204,6 +202,5 @@ def make_wheel(name: str = "wheelmodel", version: str = "2.0") -> tuple[str, byt
 
 
 def _record_hash(data: bytes) -> str:
-
 
     return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
