@@ -12,7 +12,6 @@ import sys
 import tarfile
 import zipfile
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rattler import (  # as `vllmd bundle` has it
@@ -28,6 +27,7 @@ from launcher.bundle.plan import PLATFORMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
 PLATFORM = PLATFORMS[os.uname().machine]
 PYTHON = "3.11.9"
