@@ -152,7 +152,7 @@ class Boxes:
         self.image = image
         self.folder = folder
         self._client = client
-        self._mark = uuid.uuid4().hex
+        self.mark = uuid.uuid4().hex
 
     def write(self, *stubs: Stub) -> Path:
         """Write a configuration for the inside; return its path on this machine."""
@@ -174,7 +174,7 @@ class Boxes:
 
     def run(self, wish: Wish) -> Box:
         """Run the image as wished."""
-        options = {"labels": {LABEL: self._mark}, **wish.options}
+        options = {"labels": {LABEL: self.mark}, **wish.options}
         container = DockerContainer(self.image).with_kwargs(**options)
         container.with_exposed_ports(*wish.ports).with_envs(**wish.environ)
         if wish.command:
@@ -186,11 +186,15 @@ class Boxes:
         container.start()
         return Box(container.get_wrapped_container())
 
+    def find(self, container_id: str) -> Box:
+        """Return a container that somebody else has started."""
+        return Box(self._client.containers.get(container_id))
+
     def clean(self) -> list[str]:
         """Remove our containers and their volumes; return what they said."""
         said = []
         for each in self._client.containers.list(
-            all=True, filters={"label": f"{LABEL}={self._mark}"}
+            all=True, filters={"label": f"{LABEL}={self.mark}"}
         ):
             try:
                 said.append(each.logs().decode("utf-8", "replace"))
