@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import subprocess
 import sys
 import tarfile
 import zipfile
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rattler import (  # as `vllmd bundle` has it
+from rattler import (
     Channel,
     LockChannel,
     LockFile,
@@ -25,6 +26,7 @@ from rattler import (  # as `vllmd bundle` has it
 )
 
 from launcher.bundle.plan import PLATFORMS
+from tests.support.commands import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -75,9 +77,7 @@ class Bundle:
 
     def package(self, name: str) -> str:
         """Return the path of a package's file."""
-        return next(
-            path for path in self.files if os.path.basename(path).startswith(f"{name}-")
-        )
+        return next(path for path in self.files if os.path.basename(path).startswith(f"{name}-"))
 
     def write(self, path: Path, mode: str = "w", top: str = "") -> Path:
         """Write the tar."""
@@ -172,7 +172,18 @@ def make_lock(channel: Path, path: Path, root: str = ELSEWHERE) -> None:
 
 
 def make_bundle(folder: Path, marker: str = "one", ballast: int = 0) -> Bundle:
-    """Make a bundle with a project: its manifest names online channels, its lock another folder."""
+    """Make a bundle with a project: its manifest names online channels, its lock another folder.
+
+    In a process of its own: py-rattler's threads may crash at the end of an interpreter.
+    """
+    words = (str(folder), marker, str(ballast))
+    subprocess.run([sys.executable, "-m", __name__, *words], cwd=ROOT, check=True)
+    paths = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lockfile")
+    return Bundle({str(path.relative_to(folder)): path.read_bytes() for path in paths})
+
+
+def write_project(folder: Path, marker: str, ballast: int) -> None:
+    """Write the files of a bundle."""
     channel = folder / "channel"
     make_channel(channel, marker, ballast)
     make_lock(channel, folder / "pixi.lock")
@@ -180,8 +191,6 @@ def make_bundle(folder: Path, marker: str = "one", ballast: int = 0) -> Bundle:
     (folder / "pixi-pack.json").write_text(
         json.dumps({"version": "1", "pixi-pack-version": "0.7.10", "platform": PLATFORM})
     )
-    paths = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lockfile")
-    return Bundle({str(path.relative_to(folder)): path.read_bytes() for path in paths})
 
 
 def make_wheel(name: str = "wheelmodel", version: str = "2.0") -> tuple[str, bytes]:
@@ -205,5 +214,9 @@ def make_wheel(name: str = "wheelmodel", version: str = "2.0") -> tuple[str, byt
 
 def _record_hash(data: bytes) -> str:
 
-
     return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+
+
+if __name__ == "__main__":
+    write_project(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    os._exit(0)
