@@ -16,15 +16,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rattler import (
-    Channel,
-    LockChannel,
-    LockFile,
-    LockPlatform,
-    RepoData,
-    index,
-)
-
 from launcher.bundle.plan import PLATFORMS
 from tests.support.commands import ROOT
 
@@ -155,11 +146,15 @@ def make_channel(channel: Path, marker: str = "one", ballast: int = 0) -> None:
     if ballast:
         files["site-packages/stubmodel/ballast"] = os.urandom(ballast)
     make_package(channel, "stubmodel", "1.0", files, noarch=True, depends=["python"])
+    from rattler import index  # noqa: PLC0415  (the tests that use it say so)
+
     asyncio.run(index.index_fs(channel, write_zst=False, write_shards=False))
 
 
 def make_lock(channel: Path, path: Path, root: str = ELSEWHERE) -> None:
     """Write the lock of a project whose channel was in `root`."""
+    from rattler import Channel, LockChannel, LockFile, LockPlatform, RepoData  # noqa: PLC0415
+
     platform = LockPlatform(PLATFORM)
     address = f"file://{root}/channel/"
     lock = LockFile([platform])

@@ -12,6 +12,7 @@ import pytest
 from tests.support.bundles import Bundle, make_bundle
 from tests.support.installing import Tool, Workplace
 from tests.support.pixi import STANDIN, find_real_pixi, write_program
+from tests.support.require import require_module
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 REAL = (
     [Tool.REAL] if find_real_pixi() else []
 )  # the stand-in is what every machine can be asked for
+
+
+@pytest.fixture(scope="session", autouse=True)
+def libraries() -> None:
+    """What `pip install 'vllmd[bundle]'` brings."""
+    for name in ("rattler", "installer"):
+        require_module("integration", name)
 
 
 @pytest.fixture(scope="session")
