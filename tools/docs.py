@@ -20,6 +20,7 @@ from launcher.process.diagnosis import RULES  # noqa: E402
 from launcher.server.catalogue.advice import explain_unknown  # noqa: E402
 from launcher.server.catalogue.data import load_catalogue, load_help  # noqa: E402
 from launcher.server.catalogue.successors import SUCCESSORS  # noqa: E402
+from launcher.server.cluster import CLUSTER_KEYS  # noqa: E402
 from launcher.server.model import CLIENT_KEYS, CONTROL_KEYS, MASTER_KEYS  # noqa: E402
 from launcher.server.presets import PRESETS  # noqa: E402
 from launcher.server.schema import render_file_schema  # noqa: E402
@@ -62,6 +63,7 @@ def render_page(text: str) -> str:
     text = replace_block(text, "master", render_keys(MASTER_KEYS))
     text = replace_block(text, "presets", render_presets())
     text = replace_block(text, "client", render_keys(CLIENT_KEYS))
+    text = replace_block(text, "cluster", render_keys(CLUSTER_KEYS))
     return replace_block(text, "control", render_keys(CONTROL_KEYS))
 
 
