@@ -284,4 +284,16 @@ HOST_VARIABLES = (
     ),
 )
 
+# Names with our prefix that others read: `vllmd` itself, its Makefile and its tests.
+OTHER_VARIABLES = {
+    "VLLMD_CONTAINER_GRACE_S": "Seconds that a container's stop leaves to the launcher",
+    "VLLMD_INSTANCE": "Name of the instance, in the environment of each server",
+    "VLLMD_SOCKET": "Control socket of a running launcher",
+    "VLLMD_TEST_RUN": "Marks the processes of a test",
+    "VLLMD_TEST_VLLM_PYTHON": "Interpreter with vLLM, for the tests",
+    "VLLMD_TIMEOUT_PROFILE": "Timeouts of a client",
+    "VLLMD_TORCH_INDEX_URL": "Where the CPU build of torch is taken from",
+    "VLLMD_VLLM_PYTHON": "Interpreter with vLLM, for 'make run'",
+}
+
 VARIABLES = {each.name: each for each in (*GUEST_VARIABLES, *HOST_VARIABLES)}

@@ -47,8 +47,11 @@ TYPING_EXCEPTIONS = {("errors", "config.problems"), ("errors", "config.document"
 # Pure: all of these packages and modules, but for the modules that gather or write.
 PURE = (
     "errors", "record", "config", "server", "kvbm", "pixi", "render", "demo", "cli.arguments",
+    "cli.hypervisor.arguments",
     "client.timeouts", "client.target", "client.messages", "client.events", "client.errors",
-    "hypervisor.model", "hypervisor.variables", "hypervisor.host.model",
+    "hypervisor.model", "hypervisor.variables", "hypervisor.environment", "hypervisor.host.model",
+    "hypervisor.host.values", "hypervisor.host.keys", "hypervisor.host.read",
+    "hypervisor.host.schema",
     "client.batch.lines", "client.batch.retry", "client.batch.progress",
     "process.spec", "process.events", "process.fleet", "process.machine", "process.exitcode",
     "process.http", "process.status", "process.metrics", "process.routes", "cli.control_arguments",
