@@ -15,9 +15,7 @@ PAUSE_S = 0.01
 TRY_S = 1.0  # a single attempt: a listener may have taken us in and then died
 
 
-def retry_until(
-    attempt: Callable[[float], T], error: type[Exception], deadline_s: float
-) -> T:
+def retry_until(attempt: Callable[[float], T], error: type[Exception], deadline_s: float) -> T:
     """Return what `attempt` returns; each try is given its own limit, in seconds.
 
     Raises:

@@ -8,7 +8,7 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-from launcher.cli.arguments import new_parser
+from launcher.cli.arguments import Parser
 from launcher.config.secrets import holds_secret
 from launcher.errors import EX_OK, HostError, UsageError
 from launcher.hypervisor.guest.manifest import DEBIAN, EROFS, EXT4, FILESYSTEMS, FLAVOURS, MINIMAL
@@ -43,7 +43,10 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
     require_tools(_tools(wish))
     manifest = build_image(wish)
     folder = os.path.dirname(manifest.image)
-    print(f"built '{folder}': {manifest.flavour}, {manifest.filesystem}, {manifest.source}", file=sys.stderr)
+    print(
+        f"built '{folder}': {manifest.flavour}, {manifest.filesystem}, {manifest.source}",
+        file=sys.stderr,
+    )
     for name, path in (
         ("KERNEL_FILEPATH", manifest.kernel),
         ("INITRAMFS_FILEPATH", manifest.initramfs),
@@ -54,7 +57,13 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
-    parser = new_parser("image build", "Build a bootable image with the launcher inside.", EPILOG)
+    parser = Parser(
+        prog="vllmd-hypervisor image",
+        description="Build a bootable image with the launcher inside.",
+        epilog=EPILOG,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = parser.add_argument
     add("verb", choices=["build"], help="what to do")
     add("-o", "--output", required=True, metavar="DIR", help="folder to make: kernel, image, ...")
@@ -92,7 +101,9 @@ def _read(arguments: argparse.Namespace) -> Wish:
                 raise UsageError(f"--{option.replace('_', '-')} cannot be '{word}'")
     include = tuple(filter(None, arguments.include.split(",")))
     if arguments.container and include:
-        raise UsageError("--include is for a Debian root", "install packages in the container image")
+        raise UsageError(
+            "--include is for a Debian root", "install packages in the container image"
+        )
     filesystem = arguments.filesystem or (EROFS if arguments.flavour == MINIMAL else EXT4)
     if arguments.spare and filesystem == EROFS:
         raise UsageError("--spare is for ext4: erofs is read-only", "add --filesystem ext4")
@@ -145,7 +156,9 @@ def _require_free_output(output: str, *, force: bool) -> None:
     names = set(os.listdir(output))
     if not names <= OWN_NAMES:
         other = min(names - OWN_NAMES)
-        raise HostError(f"'{output}' holds '{other}', which is no image's", "choose another --output")
+        raise HostError(
+            f"'{output}' holds '{other}', which is no image's", "choose another --output"
+        )
     if names and not force:
         raise HostError(f"'{output}' holds an image already", "add --force to replace it")
 

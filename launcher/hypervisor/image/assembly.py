@@ -176,7 +176,7 @@ def _require_success(process: subprocess.Popen[bytes]) -> None:
     if process.stdout:
         process.stdout.close()
     if process.wait():
-        raise HostError(f"'{process.args[0]}' ended with code {process.returncode}")  # type: ignore[index]
+        raise HostError(f"what writes a layer ended with code {process.returncode}")
 
 
 if __name__ == "__main__":

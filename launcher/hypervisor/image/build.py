@@ -86,9 +86,7 @@ def _values(manifest: ImageManifest) -> dict[str, Any]:
     return {name: getattr(manifest, name) for name in names}
 
 
-def _build(
-    wish: Wish, container: ContainerImage | None, work: str, result: str
-) -> ImageManifest:
+def _build(wish: Wish, container: ContainerImage | None, work: str, result: str) -> ImageManifest:
     steps = Steps(total=5, verbose=wish.verbose)
     downloads, tar, root = (os.path.join(work, name) for name in ("packages", "root.tar", "root"))
     for folder in (downloads, root):
@@ -199,7 +197,9 @@ def _assemble(
     lines = done.stdout.decode("utf-8", "replace").splitlines()
     answer: dict[str, Any] = json.loads(lines[-1]) if lines else {"error": "it was ended"}
     if "error" in answer:
-        raise HostError(f"the root cannot be put together: {answer['error']}", answer.get("hint", ""))
+        raise HostError(
+            f"the root cannot be put together: {answer['error']}", answer.get("hint", "")
+        )
     return answer
 
 

@@ -28,7 +28,7 @@ FOLDERS = ("/proc", "/sys", "/dev", "/run", "/tmp", "/root", "/etc/vllmd", "/var
 # What belongs to one machine only, or is left over from the building of the root.
 REMOVED = ("/.dockerenv", "/etc/machine-id", "/etc/resolv.conf", "/etc/hostname",
            "/var/lib/dbus/machine-id", "/var/lib/systemd/random-seed")  # fmt: skip
-REMOVED_PATTERNS = ("/etc/ssh/ssh_host_*", "/run/*", "/tmp/*", "/var/lib/apt/lists/*",
+REMOVED_PATTERNS = ("/etc/ssh/ssh_host_*", "/run/*", "/tmp/*", "/var/lib/apt/lists/*",  # noqa: S108
                     "/var/cache/apt/*.bin", "/var/log/*.log", "/root/.*_history")  # fmt: skip
 
 PROGRAM = """\

@@ -79,7 +79,8 @@ def _download(kernel: str) -> str:
     return (
         f'mkdir "$1/{DOWNLOADS}" && cd "$1/{DOWNLOADS}" && '
         'export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" && '
-        f"kernel=$(apt-cache depends {name} | sed -n 's/.*Depends: \\(linux-image-[0-9].*\\)/\\1/p') && "
+        f"kernel=$(apt-cache depends {name} |"
+        " sed -n 's/.*Depends: \\(linux-image-[0-9].*\\)/\\1/p') && "
         f"apt-get download -qq ${{kernel:-{name}}} {BUSYBOX_PACKAGE}"
     )
 

@@ -48,12 +48,16 @@ def run_tool(words: Sequence[str], steps: Steps, name: str) -> None:
     Raises:
         HostError: it failed.
     """
-    sink = None if steps.verbose else subprocess.PIPE
+    sink = sys.stderr if steps.verbose else subprocess.PIPE
     environ = {**os.environ, "PATH": _path(os.environ), "LC_ALL": "C.UTF-8"}
     done = subprocess.run(
-        words, env=environ, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT if sink else None,
+        words,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=sink,
+        stderr=subprocess.STDOUT,
         check=False,
-    )  # fmt: skip
+    )
     if done.returncode:
         tail = (done.stdout or b"").decode("utf-8", "replace").splitlines()[-TAIL_LINES:]
         for line in tail:
@@ -89,7 +93,8 @@ def require_room(folder: str, wanted: int) -> None:
     free = found.f_bavail * found.f_frsize
     if free < wanted:
         raise HostError(
-            f"the disk of '{folder}' has {free / 1e9:.1f} GB left, and {wanted / 1e9:.1f} GB are needed",
+            f"the disk of '{folder}' has {free / 1e9:.1f} GB left, "
+            f"and {wanted / 1e9:.1f} GB are needed",
             "make room, or choose another disk with --output",
         )
 

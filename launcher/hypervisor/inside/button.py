@@ -22,7 +22,9 @@ class PowerButton:
         ]
 
     def was_pressed(self, descriptor: int) -> bool:
-        """Read what has come; tell whether a press of the button was in it."""
+        """Read what has come, if it is ours; tell whether a press of the button was in it."""
+        if descriptor not in self.descriptors:
+            return False
         try:
             data = os.read(descriptor, EVENT.size * 64)
         except BlockingIOError:
@@ -36,9 +38,7 @@ class PowerButton:
 def holds_press(data: bytes) -> bool:
     """Tell whether input events hold a press of the power key."""
     whole = len(data) - len(data) % EVENT.size
-    return (EV_KEY, KEY_POWER, PRESSED) in {
-        event[2:] for event in EVENT.iter_unpack(data[:whole])
-    }
+    return (EV_KEY, KEY_POWER, PRESSED) in {event[2:] for event in EVENT.iter_unpack(data[:whole])}
 
 
 def find_buttons() -> list[str]:
@@ -47,11 +47,7 @@ def find_buttons() -> list[str]:
         names = sorted(name for name in os.listdir(INPUT) if name.startswith("event"))
     except FileNotFoundError:
         return []
-    return [
-        name
-        for name in names
-        if _has_power_key(name) and os.path.exists(f"{NODES}/{name}")
-    ]
+    return [name for name in names if _has_power_key(name) and os.path.exists(f"{NODES}/{name}")]
 
 
 def _has_power_key(name: str) -> bool:

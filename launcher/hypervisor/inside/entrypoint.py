@@ -38,4 +38,3 @@ def control_socket_of(config: str, overrides: str) -> str:
         named = master.get("control_socket") if isinstance(master, dict) else None
         found = named if isinstance(named, str) else found
     return found
-

@@ -7,9 +7,8 @@ import os
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
-# mount(2)
+# Flags of mount(2), commands of reboot(2).
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
-# reboot(2)
 RB_AUTOBOOT = 0x1234567
 RB_POWER_OFF = 0x4321FEDC
 

@@ -36,11 +36,11 @@ def ask_status(environ: Mapping[str, str], named: str = "") -> dict[str, Any] | 
 
 
 def _ask(path: str) -> bytes:
-    chunks = []
+    data = b""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(ANSWER_S)
         connection.connect(path)
         connection.sendall(REQUEST)
-        while sum(map(len, chunks)) < LARGEST and (chunk := connection.recv(1 << 16)):
-            chunks.append(chunk)
-    return b"".join(chunks)
+        while len(data) < LARGEST and (chunk := connection.recv(1 << 16)):
+            data += chunk
+    return data

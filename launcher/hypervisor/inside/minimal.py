@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 
@@ -72,10 +73,8 @@ def _set_up_network(seed: Seed) -> list[str]:
 
 def _power_off() -> None:
     """End whoever is left, write all to disk, and switch the machine off."""
-    try:
+    with contextlib.suppress(ProcessLookupError):  # nobody is left
         os.kill(-1, signal.SIGKILL)
-    except OSError:
-        pass  # nobody is left
     os.sync()
     try:
         mount("", "/", "", MS_REMOUNT | MS_RDONLY)

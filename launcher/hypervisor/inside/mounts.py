@@ -24,7 +24,9 @@ MOUNTS = (
     Mount(kind="proc", target="/proc"),
     Mount(kind="sysfs", target="/sys"),
     Mount(kind="devtmpfs", target="/dev", flags=MS_NOSUID, data="mode=755"),
-    Mount(kind="devpts", target="/dev/pts", flags=MS_NOSUID | MS_NOEXEC, data="mode=620,ptmxmode=666"),
+    Mount(
+        kind="devpts", target="/dev/pts", flags=MS_NOSUID | MS_NOEXEC, data="mode=620,ptmxmode=666"
+    ),
     # vLLM's processes share tensors through /dev/shm: half of the memory, as the kernel would do.
     Mount(kind="tmpfs", target="/dev/shm", flags=MS_NOSUID | MS_NODEV, data="mode=1777"),  # noqa: S108
     Mount(kind="tmpfs", target="/run", flags=MS_NOSUID | MS_NODEV, data="mode=755"),

@@ -93,7 +93,7 @@ def _up(device: str) -> tuple[str, ...]:
 
 
 def _static(device: str, address: str, gateway: str) -> list[tuple[str, ...]]:
-    commands = [(BUSYBOX, "ip", "address", "add", address, "dev", device)]
+    commands: list[tuple[str, ...]] = [(BUSYBOX, "ip", "address", "add", address, "dev", device)]
     if gateway:
         commands.append((BUSYBOX, "ip", "route", "add", "default", "via", gateway))
     return commands
@@ -113,7 +113,7 @@ def _settings(
         inner = settings if isinstance(settings, dict) else {}
         match = inner.get("match")
         mac = match.get("macaddress") if isinstance(match, dict) else None
-        device = by_mac.get(mac.lower()) if isinstance(mac, str) else name
+        device = by_mac.get(mac.lower(), "") if isinstance(mac, str) else name
         if device in devices:
             found.append((device, inner))
     return found

@@ -1,7 +1,7 @@
 """What the guest tells the host about itself: one line of JSON each time. Pure.
 
-    {"v": 1, "entrypoint": "running", "exit_code": null, "message": "",
-     "instances": [{"name", "state", "host", "port", "pid", "restarts"}]}
+{"v": 1, "entrypoint": "running", "exit_code": null, "message": "",
+ "instances": [{"name", "state", "host", "port", "pid", "restarts"}]}
 """
 
 from __future__ import annotations
@@ -60,22 +60,25 @@ def render_report(report: Report) -> bytes:
 
 def read_instances(status: dict[str, Any]) -> tuple[InstanceReport, ...]:
     """Return the instances in an answer of the launcher's page /status."""
-    return tuple(
-        InstanceReport(
-            name=each["name"],
-            state=each["state"],
-            **dict(zip(("host", "port"), split_address(each["address"] or ""), strict=True)),
-            pid=each["pid"],
-            restarts=each["restarts"],
-        )
-        for each in status["instances"]
-    )
+    return tuple(_read_instance(each) for each in status["instances"])
 
 
 def split_address(address: str) -> tuple[str, int | None]:
     """Return host and port of an address like `http://127.0.0.1:8000`; a socket has no port."""
     host, _, port = address.partition("://")[2].rpartition(":")
     return (host.strip("[]"), int(port)) if port.isdigit() else ("", None)
+
+
+def _read_instance(each: dict[str, Any]) -> InstanceReport:
+    host, port = split_address(each["address"] or "")
+    return InstanceReport(
+        name=each["name"],
+        state=each["state"],
+        host=host,
+        port=port,
+        pid=each["pid"],
+        restarts=each["restarts"],
+    )
 
 
 def _row(each: InstanceReport) -> dict[str, object]:

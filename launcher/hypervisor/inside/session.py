@@ -20,7 +20,7 @@ from launcher.record import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from launcher.hypervisor.inside.button import PowerButton
     from launcher.hypervisor.inside.channel import Channel
@@ -51,7 +51,7 @@ class Session:
         """Tell the host something, with the state of now."""
         self._update(replace(self._report, message=message))
 
-    def run(self, words: Sequence[str], control_socket: str = "") -> int:
+    def run(self, words: tuple[str, ...], control_socket: str = "") -> int:
         """Run the entrypoint to its end; return its exit code, 128 + signal where one ended it."""
         try:
             self._pid = os.posix_spawn(
@@ -84,9 +84,9 @@ class Session:
         for descriptor in (self._signals.descriptor, *buttons):
             poll.register(descriptor, select.POLLIN)
         pause_s = CALM_S if self._report.is_settled() else BUSY_S
-        ready = [descriptor for descriptor, _ in poll.poll(pause_s * 1000)]
-        if self._button and any([self._button.was_pressed(each) for each in ready if each in buttons]):
-            self._stop("the power button was pressed")
+        for descriptor, _ in poll.poll(pause_s * 1000):
+            if self._button and self._button.was_pressed(descriptor):
+                self._stop("the power button was pressed")
         if not STOPPING.isdisjoint(self._signals.read()):
             self._stop("asked to stop")
 
