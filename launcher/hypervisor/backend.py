@@ -14,7 +14,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
-CREATED, RUNNING, PAUSED, SHUTDOWN, PANICKED = "created", "running", "paused", "shutdown", "panicked"
+CREATED, RUNNING, PAUSED, SHUTDOWN, PANICKED = (
+    "created",
+    "running",
+    "paused",
+    "shutdown",
+    "panicked",
+)
 
 # What may come out of a VMM's stream of events: see `Event.kind`.
 REBOOT, PANIC, POWERED_OFF = "reboot", "panic", "powered off"

@@ -38,9 +38,7 @@ def find_huge_page() -> int:
     return _meminfo("Hugepagesize") or 2 << 20
 
 
-def examine(
-    spec: VmSpec, rundir: RunDir, reader: EnvironmentReader, sysfs: str = SYSFS
-) -> VmSpec:
+def examine(spec: VmSpec, rundir: RunDir, reader: EnvironmentReader, sysfs: str = SYSFS) -> VmSpec:
     """Return the guest with what this machine knows of it; note every problem."""
     spec = _take_manifest(spec, reader)
     firmware = _examine_file(reader, read.KERNEL, spec.kernel, BUILD_HINT) and is_firmware(
@@ -142,9 +140,7 @@ def _examine_twins(spec: VmSpec, reader: EnvironmentReader) -> None:
         reader.refuse(read.CONFIG, "the system image and the config image are the same", SEED_HINT)
 
 
-def _examine_devices(
-    spec: VmSpec, reader: EnvironmentReader, sysfs: str
-) -> tuple[PciDevice, ...]:
+def _examine_devices(spec: VmSpec, reader: EnvironmentReader, sysfs: str) -> tuple[PciDevice, ...]:
     found: dict[str, PciDevice] = {}
     for text in spec.devices:
         try:

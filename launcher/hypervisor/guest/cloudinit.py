@@ -45,9 +45,10 @@ RestartPreventExitStatus=78
 [Install]
 WantedBy=multi-user.target
 """
+# An image's own unit has read the seed disk by itself already: it is not started twice.
 START_UNIT = (
-    f"systemctl cat {UNIT} >/dev/null 2>&1 || systemctl link {GUEST_FOLDER}/{UNIT}; "
-    f"systemctl enable {UNIT}; systemctl restart --no-block {UNIT}"
+    f"systemctl cat {UNIT} >/dev/null 2>&1 || systemctl enable {GUEST_FOLDER}/{UNIT}; "
+    f"systemctl start --no-block {UNIT}"
 )
 
 

@@ -42,9 +42,7 @@ def plan_qemu(
     argv += _channels(rundir)
     argv += _devices(spec.devices)
     argv += ["-pidfile", rundir.file(names.PIDFILE)]
-    return Launch(
-        argv=tuple(argv), console_listens=True, report_path=rundir.file(names.REPORT)
-    )
+    return Launch(argv=tuple(argv), console_listens=True, report_path=rundir.file(names.REPORT))
 
 
 def _accelerator(accelerator: str, machine: str) -> list[str]:
