@@ -25,7 +25,7 @@ CONFIG_VARIABLE = "AUTO_INFER_VLLM_CONFIG"
 # Keys of `[instance]` that are not instances, and keys that an instance may hold.
 SHARED_TABLES = ("control", "server")
 INSTANCE_TABLES = ("control", "server", "env", "kvbm")
-TOP_LEVEL_TABLES = ("master", "instance", "kvbm", "client")
+TOP_LEVEL_TABLES = ("master", "instance", "kvbm", "client", "guest")
 
 MASTER_KEYS = (
     Key(
