@@ -8,9 +8,9 @@ from launcher.cli.hypervisor.arguments import new_hypervisor_parser
 from launcher.config.problems import Origin, Problem
 from launcher.config.reader import Refusal
 from launcher.errors import EX_OK, ConfigError, HostError
+from launcher.hypervisor.account import find_owner
 from launcher.hypervisor.host.install import (
     find_installed,
-    find_owner,
     find_program,
     install_file,
     is_current,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import shutil
 import subprocess
 import sys
@@ -72,22 +71,6 @@ def find_program() -> tuple[str, ...]:
         return (os.path.abspath(found),)
     root = os.path.dirname(str(resources.files("launcher")))
     return ("/usr/bin/env", f"PYTHONPATH={root}", sys.executable, "-m", MODULE)
-
-
-def find_owner(user: str) -> tuple[tuple[int, int], str]:
-    """Return the numbers of a user and of its group, and its home.
-
-    Raises:
-        HostError: this host has no such user.
-    """
-    try:
-        entry = pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
-    except KeyError:
-        raise HostError(
-            f"this host has no user '{user}'",
-            f"create it by 'useradd --create-home {user}', or set another as global.user",
-        ) from None
-    return (entry.pw_uid, entry.pw_gid), entry.pw_dir
 
 
 def find_guest_files(config: HostConfig, runtime: Runtime) -> GuestFiles:
