@@ -72,7 +72,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("--from", dest="container", metavar="TAR", default="", help="a container image: what "
         "'docker save', 'podman save' or 'docker export' writes (default: a Debian root)")  # fmt: skip
     add("--filesystem", choices=FILESYSTEMS, help="erofs: read-only, guests write to memory; "
-        "ext4: guests write to the image (default: erofs for minimal, ext4 for debian)")  # fmt: skip
+        "ext4: to the image (default: erofs for minimal, ext4 for debian)")  # fmt: skip
     add("--spare", metavar="SIZE", help="room to write to with ext4, like 512M or 20G")
     add("--include", metavar="PACKAGE,...", default="", help="more packages for a Debian root")
     add("--add", metavar="FOLDER:TARGET", action="append", default=[],

@@ -155,14 +155,14 @@ def _open_layer(each: dict[str, Any], stack: ExitStack) -> Layer:
         stack.callback(_require_success, process)
         stream = process.stdout
     elif each.get("member"):
-        outer = stack.enter_context(tarfile.open(each["path"]))
+        outer = stack.enter_context(tarfile.open(each["path"]))  # noqa: SIM115
         stream = outer.extractfile(each["member"])
     else:
-        stream = stack.enter_context(open(each["path"], "rb"))
+        stream = stack.enter_context(open(each["path"], "rb"))  # noqa: SIM115
     if stream is None:
         raise HostError(f"'{each['path']}' has no layer '{each['member']}'")
     try:
-        archive = stack.enter_context(tarfile.open(fileobj=stream, mode="r|*"))
+        archive = stack.enter_context(tarfile.open(fileobj=stream, mode="r|*"))  # noqa: SIM115
     except tarfile.TarError:
         name = each.get("member") or each.get("path")
         raise HostError(

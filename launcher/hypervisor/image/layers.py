@@ -13,10 +13,13 @@ import os
 import posixpath
 import shutil
 import stat
-import tarfile
-from typing import IO
 
 from launcher.errors import HostError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import tarfile
+    from typing import IO
 
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
