@@ -51,7 +51,7 @@ PURE = (
     "client.timeouts", "client.target", "client.messages", "client.events", "client.errors",
     "hypervisor.model", "hypervisor.variables", "hypervisor.environment", "hypervisor.host.model",
     "hypervisor.host.values", "hypervisor.host.keys", "hypervisor.host.read",
-    "hypervisor.host.schema",
+    "hypervisor.host.schema", "hypervisor.show_variables", "hypervisor.host.findings",
     "client.batch.lines", "client.batch.retry", "client.batch.progress",
     "process.spec", "process.events", "process.fleet", "process.machine", "process.exitcode",
     "process.http", "process.status", "process.metrics", "process.routes", "cli.control_arguments",

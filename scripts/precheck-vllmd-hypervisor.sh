@@ -1,0 +1,3 @@
+#!/bin/sh
+# Checks this host: docs/hypervisor.md.
+exec vllmd-hypervisor precheck "$@"
