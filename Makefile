@@ -19,7 +19,7 @@ PYTEST ?=
 
 BIN := $(VENV)/bin
 DEMO_MODEL := $(CURDIR)/build/demo-model
-SUITES := tests/law tests/unit tests/fuzz tests/integration tests/vllm
+SUITES := tests/law tests/unit tests/fuzz tests/integration tests/docker tests/vllm
 
 # To the recipes as variables of the shell: JSON is full of quotes.
 export REQUIRE CONFIG OVERRIDES

@@ -5,8 +5,15 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import subprocess
 
 from launcher.hypervisor.choose import Tools, needs_proof
+from launcher.hypervisor.cloudhypervisor.backend import CloudHypervisorVmm
+from launcher.hypervisor.cloudhypervisor.payload import (
+    find_cloud_hypervisor_gaps,
+    plan_cloud_hypervisor,
+)
+from launcher.hypervisor.cloudhypervisor.versions import clean_version
 from launcher.hypervisor.kvm import open_kvm, probe_kvm
 from launcher.hypervisor.model import CLOUD_HYPERVISOR
 from launcher.hypervisor.qemu.argv import PROGRAMS, find_qemu_gaps, plan_qemu
@@ -20,6 +27,8 @@ if TYPE_CHECKING:
     from launcher.hypervisor.choose import Choice
     from launcher.hypervisor.model import VmSpec
     from launcher.hypervisor.rundir import RunDir
+
+VERSION_S = 5.0  # for a program to say its version
 
 
 def gather_tools(spec: VmSpec, environ: Mapping[str, str]) -> Tools:
@@ -37,6 +46,8 @@ def plan_launch(spec: VmSpec, choice: Choice, rundir: RunDir) -> Launch:
     Raises:
         HostError: this program cannot run that guest.
     """
+    if choice.backend == CLOUD_HYPERVISOR:
+        return plan_cloud_hypervisor(spec, rundir, choice.program)
     return plan_qemu(spec, rundir, choice.accelerator, choice.program, platform.machine())
 
 
@@ -45,9 +56,28 @@ def find_gaps(spec: VmSpec, choice: Choice) -> list[tuple[str, str, str]]:
 
     Each is a variable's name without its prefix, a message and a hint.
     """
+    if choice.backend == CLOUD_HYPERVISOR:
+        return find_cloud_hypervisor_gaps(spec, ask_version(choice.program))
     return find_qemu_gaps(spec)
+
+
+def ask_version(program: str) -> str:
+    """Return what `cloud-hypervisor --version` says; empty where it says nothing."""
+    try:
+        done = subprocess.run(
+            [program, "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=VERSION_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return clean_version(done.stdout.decode(errors="replace"))
 
 
 def connect(backend: str, rundir: RunDir, launch: Launch | None = None) -> Vmm:
     """Return the VMM that runs in a run directory, or is about to, by `launch`."""
+    if backend == CLOUD_HYPERVISOR:
+        return CloudHypervisorVmm(rundir, launch.payload if launch else "")
     return QemuVmm(rundir)

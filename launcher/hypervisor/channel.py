@@ -9,7 +9,11 @@ import socket
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from io import FileIO
     from selectors import DefaultSelector
+    from typing import TypeAlias
+
+    Source: TypeAlias = socket.socket | FileIO
 
 BACKLOG = 4
 CHUNK = 65_536
@@ -22,7 +26,7 @@ class Channel:
     def __init__(self, selector: DefaultSelector, take: Callable[[bytes], None]) -> None:
         self._selector = selector
         self._take = take
-        self._clients: list[socket.socket] = []
+        self._clients: list[Source] = []
         self._listener: socket.socket | None = None
 
     def listen(self, path: str) -> None:
@@ -38,9 +42,21 @@ class Channel:
         self._listener.setblocking(False)  # noqa: FBT003
         self._selector.register(self._listener, 1, self._accept)
 
-    def add(self, client: socket.socket) -> None:
-        """Read from a connection."""
-        client.setblocking(False)  # noqa: FBT003
+    def open_pipe(self, path: str) -> None:
+        """Make a named pipe and read from it.
+
+        It is opened for writing too: whoever comes first need not wait for the other.
+
+        Raises:
+            OSError: it cannot be.
+        """
+        os.mkfifo(path, 0o600)
+        flags = os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC
+        self.add(open(os.open(path, flags), "rb", buffering=0))  # noqa: SIM115  (drop closes it)
+
+    def add(self, client: Source) -> None:
+        """Read from a connection or a pipe."""
+        os.set_blocking(client.fileno(), False)
         if len(self._clients) == MOST_CLIENTS:
             self._drop(self._clients[0])
         self._clients.append(client)
@@ -69,10 +85,10 @@ class Channel:
             client, _ = self._listener.accept()
             self.add(client)
 
-    def _read(self, client: socket.socket) -> bool:
+    def _read(self, client: Source) -> bool:
         """Hand on what has arrived; tell whether there was anything."""
         try:
-            data = client.recv(CHUNK)
+            data = os.read(client.fileno(), CHUNK)
         except BlockingIOError:
             return False
         except OSError:
@@ -83,7 +99,7 @@ class Channel:
             self._drop(client)
         return bool(data)
 
-    def _drop(self, client: socket.socket) -> None:
+    def _drop(self, client: Source) -> None:
         self._clients.remove(client)
         self._selector.unregister(client)
         client.close()

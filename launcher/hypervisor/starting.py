@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from launcher.config.problems import Problem
     from launcher.hypervisor.backend import Launch
-    from launcher.hypervisor.choose import Choice
+    from launcher.hypervisor.choose import Choice, Tools
     from launcher.hypervisor.model import VmSpec
     from launcher.hypervisor.rundir import RunDir
 
@@ -44,8 +44,11 @@ class Plan:
     warnings: tuple[Problem, ...] = ()
 
 
-def plan_guest(environ: Mapping[str, str]) -> Plan:
-    """Read, examine and choose; nothing is changed.
+def plan_guest(
+    environ: Mapping[str, str],
+    gather: Callable[[VmSpec, Mapping[str, str]], Tools] = gather_tools,
+) -> Plan:
+    """Read, examine and choose; nothing is changed. `gather` looks at this machine.
 
     Raises:
         ConfigError: the environment is wrong, or does not fit this machine: all problems.
@@ -57,7 +60,7 @@ def plan_guest(environ: Mapping[str, str]) -> Plan:
     rundir = find_rundirs(spec.name, environ)[0]
     require_stopped(spec.name, environ)
     spec = examine(spec, rundir, reader)
-    choice, host_error = _choose(spec, environ)
+    choice, host_error = _choose(spec, gather(spec, environ))
     if choice is not None:
         spec = _settle(spec, choice)
         for name, message, hint in find_gaps(spec, choice):
@@ -69,10 +72,10 @@ def plan_guest(environ: Mapping[str, str]) -> Plan:
     return Plan(spec=spec, choice=choice, launch=launch, rundir=rundir, warnings=warnings)
 
 
-def _choose(spec: VmSpec, environ: Mapping[str, str]) -> tuple[Choice | None, HostError | None]:
+def _choose(spec: VmSpec, tools: Tools) -> tuple[Choice | None, HostError | None]:
     """Choose a backend; what the machine lacks is told only if the configuration is right."""
     try:
-        return choose(spec, gather_tools(spec, environ)), None
+        return choose(spec, tools), None
     except HostError as error:
         return None, error
 

@@ -118,6 +118,8 @@ class Supervisor:
             self._console.listen(rundir.file(launch.console))
         if launch.report:
             self._reports.listen(rundir.file(launch.report))
+        if launch.pipe:
+            self._events.open_pipe(rundir.file(launch.pipe))
 
     def _loop(self) -> None:
         while self._process.poll() is None:

@@ -1,89 +1,93 @@
-"""Guest images for the tests, built once and kept: building one takes half a minute and more."""
+"""Images for the suite with a real engine, made here: none can be counted on to be pulled."""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import json
 import os
-import shutil
 import subprocess
-import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
-from launcher.hypervisor.guest.manifest import ImageManifest, require_manifest
+import docker
+from docker.errors import BuildError, DockerException, ImageNotFound
+
 from tests.support.launching import ROOT
-from tests.support.require import require, require_program
+from tests.support.require import require_program, skip_or_fail
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-SUITE = "vm"
-# What the command `vllmd-hypervisor` executes.
-HYPERVISOR = (
-    sys.executable,
-    "-c",
-    "from launcher.cli.hypervisor.main import main; raise SystemExit(main())",
+SUITE = "docker"
+LABEL = "vllmd.test"  # on everything that the suite makes in the engine
+REPOSITORY = "vllmd-test"
+# Debian as its own slim image is, with Python: no compiler, no curl, no pip.
+RECIPE = (
+    "--variant=minbase",
+    "--include=python3",
+    "--dpkgopt=path-exclude=/usr/share/doc/*",
+    "--dpkgopt=path-exclude=/usr/share/locale/*",
+    "--dpkgopt=path-exclude=/usr/share/man/*",
+    "bookworm",
 )
-CACHE_VARIABLE = "VLLMD_TEST_IMAGE_CACHE"
-CACHE = os.path.join(ROOT, "build", "test-images")
-KEPT = 6  # images in the cache; the oldest goes
-TOOLS = {
-    "mmdebstrap": "mmdebstrap", "mkfs.erofs": "erofs-utils", "mkfs.ext4": "e2fsprogs",
-    "qemu-system-x86_64": "qemu-system-x86",
-}  # fmt: skip
-# Stub servers, where the guest's configuration finds them.
-STUBS = "/opt/stubs"
-STUB_OPTIONS = ("--add", f"{ROOT}/tests/programs:{STUBS}/tests/programs")
+CHANGES = [
+    'CMD ["python3"]',
+    "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+]
+MAKING_S = 900
+DOCKERFILE = "dockers/infer-dev/Dockerfile"
 
 
-def require_tools() -> None:
-    """Need what builds images and runs guests."""
-    for program in TOOLS:
-        require_program(SUITE, program)
-    # A user namespace would do as well, but not every machine allows it.
-    require(SUITE, "building an image needs root", present=os.geteuid() == 0)
+def connect() -> Any:
+    """Return a client of the engine; where none answers, the test ends with the reason."""
+    try:
+        client = docker.from_env(timeout=120)
+        client.ping()
+    except DockerException as error:
+        reason = str(error).partition("\n")[0]
+        skip_or_fail(SUITE, f"no Docker engine answers ('.ci/run' starts one): {reason}")
+    return client
 
 
-def build_image(*options: str) -> ImageManifest:
-    """Return the image that `image build` makes with these options; from the cache, if it is there.
+def base_image(client: Any) -> str:
+    """Return the name of the base image; it is made once, and kept by engine and cache folder."""
+    words = "\n".join((*RECIPE, *CHANGES))
+    tag = f"base-{hashlib.sha256(words.encode()).hexdigest()[:12]}"
+    name = f"{REPOSITORY}:{tag}"
+    try:
+        client.images.get(name)
+    except ImageNotFound:
+        archive = _root_file_system(f"{tag}.tar")
+        changes = [*CHANGES, f"LABEL {LABEL}=1"]
+        client.api.import_image_from_file(str(archive), REPOSITORY, tag, changes)
+    return name
 
-    Whatever goes into an image is part of its name in the cache.
+
+def _root_file_system(name: str) -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    archive = Path(cache) / "vllmd-test" / name
+    if not archive.is_file():
+        program = require_program(SUITE, "mmdebstrap")
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        partial = archive.with_suffix(f".{os.getpid()}.tar")
+        words = [program, "--quiet", *RECIPE, str(partial)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=MAKING_S)
+        if done.returncode:
+            partial.unlink(missing_ok=True)
+            skip_or_fail(SUITE, f"mmdebstrap cannot make a base image: {done.stderr[-400:]}")
+        partial.replace(archive)
+    return archive
+
+
+def build_image(client: Any, base: str, **arguments: str) -> str:
+    """Build the project's Dockerfile on a base image; return the name of the image.
+
+    Raises:
+        AssertionError: it cannot be built; the build's output is shown.
     """
-    folder = os.path.join(os.environ.get(CACHE_VARIABLE, CACHE), _key(options))
-    os.makedirs(os.path.dirname(folder), exist_ok=True)
-    with open(f"{folder}.lock", "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not os.path.exists(folder):
-            _drop_oldest(os.path.dirname(folder))
-            words = [*HYPERVISOR, "image", "build", "--output", folder]
-            subprocess.run([*words, *options], check=True, cwd=ROOT)
-    return require_manifest(folder)
-
-
-def _key(options: Sequence[str]) -> str:
-    digest = hashlib.sha256(json.dumps(options).encode())
-    for path in sorted(_sources()):
-        digest.update(path.encode())
-        with open(os.path.join(ROOT, path), "rb") as file:
-            digest.update(file.read())
-    for option in options:
-        if os.path.isfile(option):
-            with open(option, "rb") as file:
-                digest.update(file.read())
-    return digest.hexdigest()[:20]
-
-
-def _sources() -> Iterator[str]:
-    for top in ("launcher", "tests/programs"):
-        for place, _, names in os.walk(os.path.join(ROOT, top)):
-            for name in names:
-                if name.endswith((".py", ".tsv")):
-                    yield os.path.relpath(os.path.join(place, name), ROOT)
-
-
-def _drop_oldest(cache: str) -> None:
-    found = [os.path.join(cache, name) for name in os.listdir(cache)]
-    folders = sorted((path for path in found if os.path.isdir(path)), key=os.path.getmtime)
-    for path in folders[: max(0, len(folders) - KEPT + 1)]:
-        shutil.rmtree(path)
+    name = f"{REPOSITORY}:latest"
+    try:
+        client.images.build(
+            path=ROOT, dockerfile=DOCKERFILE, tag=name, rm=True, forcerm=True,
+            buildargs={"BASE": base, **arguments}, labels={LABEL: "1"},
+        )  # fmt: skip
+    except BuildError as error:
+        lines = "".join(str(line.get("stream", "")) for line in error.build_log)
+        raise AssertionError(f"{error}\n{lines}") from None
+    return name
