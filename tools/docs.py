@@ -19,6 +19,7 @@ from launcher.cli.variables import VARIABLES  # noqa: E402
 from launcher.hypervisor.host.keys import TABLES as HOST_TABLES  # noqa: E402
 from launcher.hypervisor.host.schema import render_host_schema  # noqa: E402
 from launcher.hypervisor.variables import GUEST_VARIABLES, HOST_VARIABLES  # noqa: E402
+from launcher.cli.guest_table import LAUNCHER_GUEST_KEYS, render_guest_schema  # noqa: E402
 from launcher.kvbm.samples import BLOCKS, SAMPLES  # noqa: E402
 from launcher.process.diagnosis import RULES  # noqa: E402
 from launcher.server.catalogue.advice import explain_unknown  # noqa: E402
@@ -83,6 +84,7 @@ def render_page(text: str) -> str:
     text = replace_block(text, "master", render_keys(MASTER_KEYS))
     text = replace_block(text, "presets", render_presets())
     text = replace_block(text, "client", render_keys(CLIENT_KEYS))
+    text = replace_block(text, "guest", render_keys(LAUNCHER_GUEST_KEYS))
     text = replace_block(text, "cluster", render_keys(CLUSTER_KEYS))
     return replace_block(text, "control", render_keys(CONTROL_KEYS))
 
@@ -174,7 +176,8 @@ def _toml(value: object) -> str:
 
 def render_schema() -> str:
     """Return the schema of the TOML file for the newest version of vLLM that we know."""
-    return json.dumps(render_file_schema(load_catalogue(), load_help()), indent=1) + "\n"
+    schema = render_file_schema(load_catalogue(), load_help(), render_guest_schema())
+    return json.dumps(schema, indent=1) + "\n"
 
 
 def main() -> int:
