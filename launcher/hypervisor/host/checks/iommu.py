@@ -171,7 +171,9 @@ def _check_permission(survey: Survey, device: PciDevice) -> Finding:
     if user == "root" or uid is None or owner == uid:
         return Finding(name=name, status=OK, seen=seen, why=why)
     seen += f" is not the file of '{user}'"
-    return Finding(name=name, status=WARN, seen=seen, why=why, mend=PREPARE)
+    rule = f'echo \'SUBSYSTEM=="vfio", OWNER="{user}"\''
+    mend = f"{rule} | sudo tee /etc/udev/rules.d/70-vllmd.rules && sudo udevadm trigger -s vfio"
+    return Finding(name=name, status=WARN, seen=seen, why=why, mend=mend)
 
 
 def _check_node(survey: Survey, device: PciDevice) -> Finding:

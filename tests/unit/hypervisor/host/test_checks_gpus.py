@@ -147,10 +147,8 @@ def test_device_that_is_lost_fails(tree: HostTree) -> None:
 def test_card_that_has_fallen_off_its_bus_fails(tree: HostTree) -> None:
     (tree.root / f"sys/devices/pci0000:00/{GPU_1}/config").write_bytes(b"\xff" * 64)
     finding = found(tree, f"gpu {GPU_1}")
-    assert (finding.status, finding.mend) == (
-        "fail",
-        "sudo reboot  # a reset does not bring it back",
-    )
+    mend = "sudo reboot  # a reset does not bring it back"
+    assert (finding.status, finding.mend) == ("fail", mend)
 
 
 @pytest.mark.parametrize(("more", "status"), [(0, "ok"), (1, "warn")])
