@@ -30,9 +30,12 @@ COMMANDS = {
     "reload": "read the configuration again, and restart what has changed",
     "explain": "say what a key means, and in which versions of vLLM it exists",
     "schema": "print the JSON Schema of the TOML file, for editors",
+    "render": "write the same configuration for compose, quadlet, systemd or kubernetes",
     "generate": "send a prompt to a server and print its answer",
     "batch": "send a file of requests to a server, over restarts of either",
     "kvbm": "show and check a KVBM configuration, and print vLLM's flag for it",
+    "bundle": "install an offline pixi bundle, or list what one has",
+    "completion": "print a script by which your shell completes all this",
     "demo-model": "write a tiny random-weight model to try things with",
 }
 INTERRUPTED = 130

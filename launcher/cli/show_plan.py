@@ -44,6 +44,7 @@ def _describe(
         "log_file": process.log.path if process.log else None,
         "background": not process.foreground,
         "gpu_ids": each.gpu_ids(),
+        "start": {"mode": each.start.mode, "reason": each.start.reason},
         "host": each.address.host,
         "port": None if each.address.socket_path else each.address.port,
         "cwd": process.cwd or cwd,
@@ -107,6 +108,7 @@ def _text_instance(each: InstancePlan, plan: LaunchPlan, locator: Locator) -> st
     lines = [f"{process.name}: {each.address.shown()}, GPUs {each.gpu_ids()}, {kind}"]
     if process.log:
         lines.append(f"  log   {process.log.path}")
+    lines.append(f"  start {each.start.mode} ({each.start.reason})")
     if process.after:
         lines.append(f"  after {', '.join(process.after)} (they share a GPU)")
     lines += [f"  env   {variable.name}={_shown(variable)}" for variable in process.env]

@@ -12,6 +12,8 @@ from launcher.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
     from typing import Protocol
 
 CREATED, RUNNING, PAUSED, SHUTDOWN, PANICKED = (
@@ -54,21 +56,38 @@ class Event:
 
 
 @record
+class Booted:
+    """A guest that runs, and the connections that came of booting it, if the VMM needs any."""
+
+    info: VmInfo
+    console: socket.socket | None = None
+    events: socket.socket | None = None
+
+
+@record
 class Launch:
     """How to start a VMM.
 
-    `argv` is the command line. The VMM connects to the sockets in `listen`, which have to be
-    listened on before it starts; we connect to those in `console` and `events`, where they are
-    not empty, as soon as they are there. `payload` is what it is told after its start, for show.
+    `listen` are the sockets of the run directory that the VMM, or the guest through it, connects
+    to, and that have to be listened on before it starts: for the console, and for reports.
+    `pipes` are named pipes that it writes into. `payload` is what it is told once it runs, as
+    JSON text.
     """
 
     argv: tuple[str, ...]
-    console_listens: bool = False  # we listen for the console; else the VMM does
-    report_path: str = ""  # where we listen for the guest's reports
+    console: str = ""  # empty: the VMM listens, and `Booted.console` is the connection
+    report: str = ""
+    pipe: str = ""  # for events; empty: they come by `Booted.events`
     payload: str = ""
 
 
 if TYPE_CHECKING:
+
+    class EventDecoder(Protocol):
+        """Bytes in, events out."""
+
+        def feed(self, data: bytes) -> list[Event]:
+            """Return the events that are whole now. Raises `VmmError` for what is none."""
 
     class Vmm(Protocol):
         """A VMM that has been started. Deadlines are in seconds from now.
@@ -76,8 +95,11 @@ if TYPE_CHECKING:
         Each raises `VmmSilentError` or `VmmRefusalError`.
         """
 
-        def boot(self, deadline_s: float) -> VmInfo:
-            """Have the guest booted, from a process that has just been started."""
+        def boot(self, deadline_s: float, wanted: Callable[[], bool]) -> Booted:
+            """Have the guest booted, by a process that has just been started.
+
+            It gives up when it is not wanted any more.
+            """
 
         def info(self, deadline_s: float) -> VmInfo:
             """Ask how the guest is."""
@@ -87,3 +109,6 @@ if TYPE_CHECKING:
 
         def quit(self, deadline_s: float) -> None:
             """Cut the guest's power and end the process."""
+
+        def decoder(self) -> EventDecoder:
+            """Return what understands the events of this VMM."""

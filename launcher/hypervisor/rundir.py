@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 FOLDER = "vllmd-hypervisor"
 SYSTEM_BASE = f"/run/{FOLDER}"
 STATE, LOCK, GUEST, STOPPING = "state.json", "lock", "guest.json", "stopping"
+ASKED, FORCED = b"asked\n", b"forced\n"  # what `stopping` holds, once `stop` is at it
 CONSOLE_LOG, PIDFILE = "console.log", "vmm.pid"
 CONSOLE, REPORT, MONITOR, CONTROL = "console.sock", "report.sock", "monitor.sock", "control.sock"
-API, VSOCK = "api.sock", "vsock.sock"
+API, VSOCK, EVENTS = "api.sock", "vsock.sock", "events"
 LONGEST = "vsock.sock_00000"
 SOCKET_PATH_BYTES = 107  # sun_path of unix(7), less its NUL
 LARGEST_FILE = 1 << 20  # bytes; ours are far smaller
@@ -150,6 +151,11 @@ class Lock:
         self._descriptor = -1
         with contextlib.suppress(OSError):  # a log is kept, or a systemd unit owns the folder
             os.rmdir(self._rundir.path)
+
+    @property
+    def held(self) -> bool:
+        """Tell whether this process holds the lock."""
+        return self._descriptor >= 0
 
     def forget(self) -> None:
         """Close our copy of the descriptor: a forked child goes on holding the lock."""

@@ -15,11 +15,17 @@ PAUSE_S = 0.01
 TRY_S = 1.0  # a single attempt: a listener may have taken us in and then died
 
 
-def retry_until(attempt: Callable[[float], T], error: type[Exception], deadline_s: float) -> T:
+def retry_until(
+    attempt: Callable[[float], T],
+    error: type[Exception],
+    deadline_s: float,
+    wanted: Callable[[], bool],
+) -> T:
     """Return what `attempt` returns; each try is given its own limit, in seconds.
 
     Raises:
-        error: what the last attempt raised; the deadline, in seconds from now, has passed.
+        error: what the last attempt raised; the deadline, in seconds from now, has passed, or
+            the result is not wanted any more.
     """
     until = time.monotonic() + deadline_s
     while True:
@@ -27,6 +33,6 @@ def retry_until(attempt: Callable[[float], T], error: type[Exception], deadline_
         try:
             return attempt(max(PAUSE_S, min(TRY_S, left_s)))
         except error:
-            if time.monotonic() + PAUSE_S >= until:
+            if time.monotonic() + PAUSE_S >= until or not wanted():
                 raise
         time.sleep(PAUSE_S)

