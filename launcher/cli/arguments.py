@@ -63,10 +63,12 @@ class Parser(argparse.ArgumentParser):
         )
 
 
-def new_parser(command: str, description: str, epilog: str = "") -> Parser:
+def new_parser(
+    command: str, description: str, epilog: str = "", *, program: str = "vllmd"
+) -> Parser:
     """Return a parser for one command; no abbreviations, texts as they are written."""
     return Parser(
-        prog=f"vllmd {command}",
+        prog=f"{program} {command}",
         description=description,
         epilog=epilog,
         allow_abbrev=False,

@@ -64,13 +64,22 @@ class Network:
     """How the guest reaches the world.
 
     `kind` is "user" (QEMU's own, no rights needed, publishes ports), "tap" (a device prepared by
-    `vllmd-hypervisor initialize`) or "none".
+    `vllmd-hypervisor initialize`), "none", or empty: "user" if the backend has it, else "none".
     """
 
-    kind: str = "user"
+    kind: str = ""
     tap: str = ""
     mac: str = ""
     publish: tuple[PublishedPort, ...] = ()
+
+
+@record
+class Addressing:
+    """What a guest is told about its network. Without an address it asks by DHCP."""
+
+    address: str = ""  # with the length of the prefix: 10.111.0.11/24
+    gateway: str = ""
+    nameservers: tuple[str, ...] = ()
 
 
 @record
@@ -84,8 +93,10 @@ class VmSpec:
     cpus: int
     memory: Memory
     initramfs: str = ""
+    firmware: bool = False  # `kernel` is an UEFI image, which takes no initramfs and command line
     cmdline: str = ""
     devices: tuple[str, ...] = ()  # sysfs directories, canonical: /sys/bus/pci/devices/0000:01:00.0
+    reports: bool = False  # the guest was built by `image build`: it will say how it is
     network: Network = Network()
     log_path: str = "/dev/stdout"
     debug: bool = False

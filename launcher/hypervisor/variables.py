@@ -198,14 +198,14 @@ HOST_VARIABLES = (
         name="VLLMD_KVM_GROUP",
         kind=TEXT,
         doc="Group name for KVM permissions",
-        used_by=("precheck",),
+        used_by=("precheck", "install-systemd"),
         default="kvm",
     ),
     Variable(
         name="VLLMD_HUGEPAGES_SIZE",
         kind=CHOICE,
         doc="Size of huge pages",
-        used_by=("precheck", "initialize"),
+        used_by=("precheck", "initialize", "install-systemd"),
         default="2M",
         choices=("2M", "1G"),
     ),
@@ -236,14 +236,14 @@ HOST_VARIABLES = (
         name="VLLMD_DISABLE_NETWORK",
         kind=BOOLEAN,
         doc="If true, skip the network",
-        used_by=("precheck", "initialize"),
+        used_by=("precheck", "initialize", "install-systemd", "generate-init"),
         default="false",
     ),
     Variable(
         name="VLLMD_SYSTEMD_USER",
         kind=TEXT,
         doc="User of the systemd services",
-        used_by=("install-systemd",),
+        used_by=("install-systemd", "initialize", "generate-init"),
         default_words="current user",
         key="global.user",
     ),
@@ -283,5 +283,17 @@ HOST_VARIABLES = (
         default="Ubuntu 22.04",
     ),
 )
+
+# Names with our prefix that others read: `vllmd` itself, its Makefile and its tests.
+OTHER_VARIABLES = {
+    "VLLMD_CONTAINER_GRACE_S": "Seconds that a container's stop leaves to the launcher",
+    "VLLMD_INSTANCE": "Name of the instance, in the environment of each server",
+    "VLLMD_SOCKET": "Control socket of a running launcher",
+    "VLLMD_TEST_RUN": "Marks the processes of a test",
+    "VLLMD_TEST_VLLM_PYTHON": "Interpreter with vLLM, for the tests",
+    "VLLMD_TIMEOUT_PROFILE": "Timeouts of a client",
+    "VLLMD_TORCH_INDEX_URL": "Where the CPU build of torch is taken from",
+    "VLLMD_VLLM_PYTHON": "Interpreter with vLLM, for 'make run'",
+}
 
 VARIABLES = {each.name: each for each in (*GUEST_VARIABLES, *HOST_VARIABLES)}

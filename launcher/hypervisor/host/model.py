@@ -57,10 +57,16 @@ class Runtime:
 
 @record
 class NetworkConfig:
-    """`[network]`. An empty interface means the first active one."""
+    """`[network]`. An empty interface means the first active one.
+
+    The bridge has a subnet of its own, and its guests reach the world by NAT through the
+    interface; with `join` the interface is a port of the bridge instead.
+    """
 
     default_interface: str = ""
     bridge_name: str = "vllmd-br0"
+    subnet: str = "10.111.0.0/24"  # the host is its first address, runtime N the one at 10 + N
+    join: bool = False
 
 
 @record
@@ -71,3 +77,20 @@ class HostConfig:
     common: GlobalConfig
     runtimes: tuple[Runtime, ...]
     network: NetworkConfig
+
+
+@record
+class HostSettings:
+    """What the environment alone says about the host's jobs, each its variable's value."""
+
+    log_level: str = "INFO"  # DEBUG, INFO, WARN or ERROR
+    dry_run: bool = False
+    kvm_group: str = "kvm"
+    hugepages_size: str = "2M"  # or "1G"
+    skip_nested: bool = False
+    skip_network: bool = False
+    systemd_dir: str = "/etc/systemd/system"
+    runtime_template: str = ""  # empty: ours
+    cloud_init_user: str = ""
+    ssh_key_path: str = ""
+    cloud_image: str = "Ubuntu 22.04"
