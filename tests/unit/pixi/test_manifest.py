@@ -43,7 +43,7 @@ def test_environment_has_what_its_features_have(
     environment: str, tasks: set[str], variables: set[str]
 ) -> None:
     manifest = parse_manifest(FEATURES, "pixi.toml", environment)
-    assert (manifest.tasks, manifest.variables) == (tasks, variables)
+    assert (set(manifest.tasks), set(manifest.variables)) == (tasks, variables)
 
 
 def test_activation_has_the_scripts_and_what_is_set_last() -> None:
