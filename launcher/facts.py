@@ -199,7 +199,9 @@ def _pixi(asked: Questions, environ: Mapping[str, str]) -> PixiFacts:
         distribution=installed.distribution if installed else "",
         site=installed.site if installed else "",
     )
-    if not (asked.pixi_launch and facts.program and facts.has_manifest):
+    if not (asked.pixi_launch and facts.has_manifest):
+        return facts
+    if not facts.program and not (asked.pixi_launch == "hook" and facts.has_python):
         return facts
     return _with_project(facts, asked, environ)
 

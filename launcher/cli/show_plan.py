@@ -97,7 +97,7 @@ def _activation(plan: LaunchPlan) -> str:
     master = plan.config.master
     if master.pixi_project_dir is None:
         return ""
-    how = "'pixi shell-hook', asked once" if master.pixi_launch == "hook" else "'pixi run'"
+    how = "its hook, asked once" if master.pixi_launch == "hook" else "'pixi run'"
     where = f"{master.pixi_environment}' of {master.pixi_project_dir}"
     return f" in the pixi environment '{where}, activated by {how}"
 

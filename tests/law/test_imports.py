@@ -62,7 +62,7 @@ PURE = (
 )  # fmt: skip
 EFFECTS = (
     "server.catalogue.data", "server.catalogue.installed", "kvbm.loading",
-    "demo.writer", "pixi.capture", "pixi.project",
+    "demo.writer", "pixi.activation", "pixi.capture", "pixi.project",
     "bundle.apart", "bundle.archive", "bundle.by_pixi", "bundle.by_rattler", "bundle.generations",
     "bundle.install", "bundle.progress", "bundle.tools", "bundle.verify", "bundle.wheels",
 )  # fmt: skip
