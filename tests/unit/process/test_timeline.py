@@ -40,7 +40,7 @@ def test_timeline_of_a_real_start_names_each_phase() -> None:
     ]  # fmt: skip
     assert render_timeline(timeline) == (
         "import 17.0 s, config 21.0 s, workers 16.4 s, weights 0.2 s, engine 4.9 s, "
-        "server 2.9 s, healthy 0.1 s"
+        "listening 2.9 s, healthy 0.1 s"
     )
 
 
