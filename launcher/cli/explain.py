@@ -14,6 +14,7 @@ from launcher.server.catalogue.advice import explain_unknown
 from launcher.server.catalogue.data import load_catalogue, load_environment, load_help
 from launcher.server.catalogue.texts import environment_history, environment_names, find_help
 from launcher.server.catalogue.values import expected_of
+from launcher.server.cluster import CLUSTER_KEYS
 from launcher.server.model import CLIENT_KEYS, CONTROL_KEYS, MASTER_KEYS
 from launcher.server.presets import PRESETS
 from launcher.server.secret_values import SECRET_OPTIONS
@@ -31,6 +32,7 @@ WIDTH = 88
 TABLES = {
     "[master]": MASTER_KEYS,
     "[instance.NAME.control]": CONTROL_KEYS,
+    "[instance.NAME.cluster]": CLUSTER_KEYS,
     "[client]": CLIENT_KEYS,
 }
 

@@ -17,16 +17,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from launcher.config.layers import Tree
     from launcher.config.problems import Path, Problem, TomlValue
+    from launcher.server.cluster import Cluster
     from launcher.server.gpus import GpuSelection
 
 API_SERVER_MODULE = "vllm.entrypoints.openai.api_server"
 CONFIG_VARIABLE = "AUTO_INFER_VLLM_CONFIG"
+BUNDLE_VARIABLE = "AUTO_INFER_VLLM_BUNDLE_PATH"
 
 START_MODES = ("auto", "fork", "cold")
 
 # Keys of `[instance]` that are not instances, and keys that an instance may hold.
 SHARED_TABLES = ("control", "server")
-INSTANCE_TABLES = ("control", "server", "env", "kvbm")
+INSTANCE_TABLES = ("control", "server", "env", "kvbm", "cluster")
 TOP_LEVEL_TABLES = ("master", "instance", "kvbm", "client")
 
 MASTER_KEYS = (
@@ -389,6 +391,7 @@ class Instance:
     extra_args: tuple[str, ...] = ()
     extra_args_path: Path = ()
     env: tuple[EnvSetting, ...] = ()
+    cluster: Cluster | None = None  # None: it is on this machine alone
 
     def path(self) -> Path:
         """Return the place of the instance's table."""

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from launcher.config.document import Document
     from launcher.config.problems import Path, TomlValue
+    from launcher.server.cluster import Cluster
 
 EXTRA_ARGS = "extra_args"
 
@@ -115,7 +116,10 @@ def _is_instance_name(name: str, problems: Problems) -> bool:
     if name in INSTANCE_TABLES:
         message = f"[instance.{name}] would be an instance called '{name}'"
         where = "[master.env]" if name == "env" else f"[{name}]"
-        problems.add(path, message, f"write {where} to set it for all instances", at_key=True)
+        hint = f"write {where} to set it for all instances"
+        if name == "cluster":
+            hint = "write [instance.NAME.cluster], for each instance that spans machines"
+        problems.add(path, message, hint, at_key=True)
         return False
     first = name[:1]
     if not (first.isascii() and first.isalnum()) or not all(
@@ -154,7 +158,16 @@ def _read_instance(name: str, value: TomlValue, shared: _Shared, problems: Probl
         if in_own
         else ("instance", "server", EXTRA_ARGS),
         env=_read_env(table.get("env", {}), (*path, "env"), problems),
+        cluster=_read_cluster(table, (*path, "cluster"), problems),
     )
+
+
+def _read_cluster(table: Mapping[str, TomlValue], path: Path, problems: Problems) -> Cluster | None:
+    if "cluster" not in table:
+        return None
+    from launcher.server.cluster import read_cluster  # noqa: PLC0415  (few have one)
+
+    return read_cluster(table["cluster"], path, problems)
 
 
 def _note_misplaced(path: Path, value: TomlValue, problems: Problems) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from launcher.config.timeout_profiles import PROFILES
 from launcher.server.catalogue.schema import render_schema
+from launcher.server.cluster import CLUSTER_KEYS
 from launcher.server.model import (
     CLIENT_KEYS,
     CONTROL_KEYS,
@@ -27,6 +28,7 @@ DRAFT = "http://json-schema.org/draft-07/schema#"
 BOOLEAN: Schema = {"type": "boolean"}
 STRING: Schema = {"type": "string", "minLength": 1}
 PATH: Schema = {"type": "string", "pattern": "^/"}
+PORT: Schema = {"type": "integer", "minimum": 1, "maximum": 65535}
 SECONDS: Schema = {"type": "number", "exclusiveMinimum": 0}
 GPU_IDS: Schema = {
     "anyOf": [
@@ -68,6 +70,12 @@ KEY_SCHEMAS: dict[str, Schema] = {
     "startup_timeout_s": SECONDS,
     "stop_timeout_s": SECONDS,
     "drain_s": {"type": "integer", "minimum": 0},
+    "nodes": {"type": "integer", "minimum": 1},
+    "engine": {"enum": ["native", "ray"]},
+    "rank": {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^env:"}]},
+    "leader": STRING,
+    "port": PORT,
+    "link_port": PORT,
     "timeout_profile": {"enum": [*PROFILES]},
 }
 ENV: Schema = {
@@ -100,7 +108,7 @@ def render_file_schema(catalogue: Catalogue, help_text: str) -> Schema:
     }
     instance: Schema = {
         "type": "object",
-        "properties": {**parts, "env": ENV, "kvbm": KVBM},
+        "properties": {**parts, "env": ENV, "kvbm": KVBM, "cluster": _table(CLUSTER_KEYS)},
         "additionalProperties": False,
     }
     master = _table(MASTER_KEYS)

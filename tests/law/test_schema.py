@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher.server.cluster import CLUSTER_KEYS
 from launcher.server.model import CLIENT_KEYS, CONTROL_KEYS, MASTER_KEYS
 from launcher.server.schema import KEY_SCHEMAS
 from tests.support.require import require
@@ -29,7 +30,7 @@ def run_taplo(path: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_schema_knows_every_key_and_no_other() -> None:
-    rows = (*MASTER_KEYS, *CONTROL_KEYS, *CLIENT_KEYS)
+    rows = (*MASTER_KEYS, *CONTROL_KEYS, *CLIENT_KEYS, *CLUSTER_KEYS)
     assert set(KEY_SCHEMAS) == {key.name for key in rows}
 
 

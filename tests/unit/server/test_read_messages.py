@@ -87,7 +87,7 @@ FILES = {
             "error: vllm.toml:1:1: unknown key 'zzz' in [instance.demo]\n"
             "   1 | [instance.demo.zzz]\n"
             "     | ^^^^^^^^^^^^^^^^^^^\n"
-            "hint: known here: control, env, kvbm, server"
+            "hint: known here: cluster, control, env, kvbm, server"
         ),
     ),
     "unknown table": (
