@@ -42,6 +42,7 @@ def gather(
         python=python,
         pixi=pixi,
         vllm_version=vllm_version or found,
+        compile_cache_is_empty=is_vllm and _is_empty(_compile_cache(environ)),
         adopts_orphans=can_adopt_orphans(),
         catalogue=load_catalogue(vllm_version or found or "") if is_vllm else None,
         environment_names=load_environment() if is_vllm and asked.names_variables else "",
@@ -168,6 +169,20 @@ def _python(asked: Questions, environ: Mapping[str, str], own_python: str) -> Py
         if installed is not None:
             return _with_vllm(path, installed)
     return PythonFacts(path=None, looked_at=tuple(candidates))
+
+
+def _compile_cache(environ: Mapping[str, str]) -> str:
+    """Return the folder where vLLM keeps what it has compiled (vllm/envs.py, 0.32)."""
+    caches = environ.get("XDG_CACHE_HOME") or os.path.join(environ.get("HOME", "/"), ".cache")
+    root = environ.get("VLLM_CACHE_ROOT") or os.path.join(caches, "vllm")
+    return os.path.join(os.path.expanduser(root), "torch_compile_cache")
+
+
+def _is_empty(folder: str) -> bool:
+    try:
+        return not os.listdir(folder)
+    except OSError:
+        return True  # there is none
 
 
 def _with_vllm(path: str | None, installed: Installed | None) -> PythonFacts:

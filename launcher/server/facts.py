@@ -93,6 +93,7 @@ class Facts:
     pixi: PixiFacts | None = None
     vllm_version: str | None = None
     accelerators: bool = False  # NVIDIA or AMD devices are there
+    compile_cache_is_empty: bool = False  # vLLM has compiled nothing here yet
     adopts_orphans: bool = True  # we become the parent of what our servers leave behind
     catalogue: Catalogue | None = None  # of vLLM's options; None where the module is not vLLM's
     environment_names: str = ""  # the variables that vLLM knows, as `catalogue.texts` reads them

@@ -6,9 +6,10 @@ from launcher.config.problems import ERROR, type_name
 from launcher.config.reader import Problems, Refusal
 from launcher.config.secrets import is_secret_name
 from launcher.process.spec import LogSpec, ProcessSpec, RestartPolicy, Variable
-from launcher.record import record
+from launcher.record import record, replace
 from launcher.server.address import EVERY_INTERFACE, health_probe, server_address
 from launcher.server.checks import CHECKS
+from launcher.server.compiling import find_compilers
 from launcher.server.endpoints import check_endpoints
 from launcher.server.environment_checks import check_variable
 from launcher.server.facts import (
@@ -59,6 +60,7 @@ class InstancePlan:
     command: tuple[str, ...]
     flags: tuple[Flag, ...]
     start: StartMode
+    compiler: str = ""  # the instance that compiles the same graph before it
 
     def gpu_ids(self) -> str:
         """Return the GPUs in the contract's words."""
@@ -98,9 +100,14 @@ def plan_launch(config: LauncherConfig, facts: Facts) -> LaunchPlan:
     check_endpoints(config.master, enabled, problems)
     planned: list[InstancePlan] = []
     holders: dict[str, str] = {}  # GPU -> the instance planned on it last
+    shared = {setting.name: setting.value for setting in config.master.env}
+    compilers = find_compilers(enabled, shared, facts)
     for instance in map(with_drain, enabled):
         after = _predecessors(instance, holders, facts)
-        planned.append(_plan_instance(instance, config, facts, prefix, after, problems))
+        compiler = compilers.get(instance.name, "")
+        before = (*after, compiler) if compiler and compiler not in after else after
+        each = _plan_instance(instance, config, facts, prefix, before, problems)
+        planned.append(replace(each, compiler=compiler))
     running = {instance.name for instance in enabled}
     return LaunchPlan(
         config=config,
