@@ -16,6 +16,7 @@ from launcher.process.ending import (
     ended,
     gone,
     killed,
+    relinked,
     stop_all,
     unhealthy,
 )
@@ -26,6 +27,7 @@ from launcher.process.events import (
     Gone,
     Healthy,
     Kill,
+    Linked,
     MemoryOwed,
     MemoryReturned,
     Reloaded,
@@ -37,6 +39,7 @@ from launcher.process.events import (
     Terminate,
     TimePassed,
     Unhealthy,
+    Unlinked,
 )
 from launcher.process.exitcode import failure_code, final_code
 from launcher.process.fleet import State
@@ -89,6 +92,8 @@ def _react_member(  # noqa: PLR0911  (one per event)
         return _healthy(fleet, member, now)
     if isinstance(event, Unhealthy):
         return unhealthy(fleet, member, event.reason, now)
+    if isinstance(event, Linked | Unlinked):
+        return relinked(fleet, member, event, now)
     if isinstance(event, Ended):
         return ended(fleet, member, event, now)
     if isinstance(event, Gone):
@@ -216,7 +221,7 @@ def _advance(fleet: Fleet, now: float) -> Step:
             and not fleet.stopping
             and may_start(member, fleet, states)
         ):
-            fleet = fleet.with_member(replace(member, state=State.STARTING))
+            fleet = fleet.with_member(replace(member, state=State.STARTING)).unlink(member)
             actions.append(Start(spec=member.spec))
     if is_over(fleet):
         actions.append(Finish(code=final_code(fleet)))

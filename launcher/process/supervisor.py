@@ -35,6 +35,7 @@ from launcher.process.events import (
 from launcher.process.fleet import Fleet, Member, State
 from launcher.process.gpumemory import GpuMemory
 from launcher.process.leftovers import Adopted, has_leftovers, kill_leftovers
+from launcher.process.links import Links
 from launcher.process.machine import is_echo, step
 from launcher.process.outputs import Outputs
 from launcher.process.signals import STOPPING
@@ -98,6 +99,7 @@ class Supervisor:
         self._service: Service | None = None
         self._pids: dict[int, str] = {}
         self._memory = GpuMemory()
+        self._links = Links()
         self._events: list[Event] = []
         self._code: int | None = None
 
@@ -120,6 +122,7 @@ class Supervisor:
             self._kill_strangers()  # even if a bug of ours ended the loop
             if self._service is not None:
                 self._service.close()
+            self._links.close()
             self._signals.close()
         self._outputs.finish()
         return self._code
@@ -196,6 +199,9 @@ class Supervisor:
     def _wait(self) -> None:
         """Sleep until something happens, and handle it."""
         self._memory.measure()
+        self._tend_links({})
+        if self._code is not None:
+            return
         names = self._outputs.names()
         ready = dict(self._watched(names).poll(self._patience()))
         for descriptor in ready.keys() & names.keys():
@@ -204,6 +210,7 @@ class Supervisor:
         if self._signals.descriptor in ready:
             self._handle_signals()
         self._tend_watches(ready)
+        self._tend_links(ready)
         if self._service is not None:
             self._service.tend(ready)
         self._tend_memory()
@@ -227,6 +234,7 @@ class Supervisor:
             if watch.descriptor is not None:
                 poll.register(watch.descriptor, watch.events)
         self._outputs.register(poll)
+        self._links.register(poll)
         if self._service is not None:
             self._service.watch(poll)
         return poll
@@ -234,7 +242,7 @@ class Supervisor:
     def _patience(self) -> int | None:
         """Return the milliseconds until the nearest deadline, rounded up; None without one."""
         deadline = self._fleet.deadline()
-        dues = [self._memory.due, *(watch.due for watch in self._watches.values())]
+        dues = [self._memory.due, self._links.due, *(watch.due for watch in self._watches.values())]
         times = [due for due in dues if due < NEVER]
         if deadline is not None:
             times.append(deadline)
@@ -343,6 +351,14 @@ class Supervisor:
                 phases = self._outputs.phases(name)
                 if phases:
                     self._outputs.print(f"{name}: {phases}")
+
+    def _tend_links(self, ready: dict[int, int]) -> None:
+        """Tend what holds together the parts of a server on several machines."""
+        for news in self._links.tend(self._fleet, ready, time.monotonic()):
+            if isinstance(news, str):
+                self._outputs.print(news)
+            else:
+                self._happened(news)
 
     def _drop_watches(self) -> None:
         """Stop asking those who stop or have ended."""
