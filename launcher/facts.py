@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from launcher.server.catalogue.installed import Installed
     from launcher.server.facts import Questions
 
 INTERPRETERS = ("python3", "python")
@@ -40,7 +41,6 @@ def gather(
     return Facts(
         module=asked.module,
         environ=environ,
-        distribution=_distribution(clustered, environ) if clustered else "",
         ray_version=find_version("ray", clustered, environ) if clustered else None,
         python=python,
         pixi=pixi,
@@ -148,9 +148,11 @@ def _folder_fault(folder: str) -> str | None:
         here = os.path.dirname(here)
     if not os.path.isdir(here):
         return f"cannot be made: '{here}' is not a folder"
-    if not os.access(here, os.W_OK | os.X_OK):
-        return f"cannot be made: '{here}' cannot be written by this user"
-    return None
+    if os.access(here, os.W_OK | os.X_OK):
+        return None
+    if os.statvfs(here).f_flag & os.ST_RDONLY:
+        return f"cannot be made: '{here}' is on a read-only file system"
+    return f"cannot be made: '{here}' cannot be written by this user"
 
 
 def _python(asked: Questions, environ: Mapping[str, str], own_python: str) -> PythonFacts:
@@ -158,17 +160,28 @@ def _python(asked: Questions, environ: Mapping[str, str], own_python: str) -> Py
         return PythonFacts(path=None)
     if asked.python is not None:
         path = find_program(asked.python, environ)
-        return PythonFacts(path=path, vllm_version=_vllm_version(path, environ) if path else None)
+        return _with_vllm(path, find_installed(path, environ) if path else None)
     candidates = dict.fromkeys(_on_path(INTERPRETERS, environ))
     candidates.setdefault(own_python)
     if not is_vllm_module(asked.module):
         # Nobody can tell who has it; the shell's choice is what the user would have typed.
         return PythonFacts(path=next(iter(candidates)))
     for path in candidates:
-        version = _vllm_version(path, environ)
-        if version is not None:
-            return PythonFacts(path=path, vllm_version=version)
+        installed = find_installed(path, environ)
+        if installed is not None:
+            return _with_vllm(path, installed)
     return PythonFacts(path=None, looked_at=tuple(candidates))
+
+
+def _with_vllm(path: str | None, installed: Installed | None) -> PythonFacts:
+    if installed is None:
+        return PythonFacts(path=path)
+    return PythonFacts(
+        path=path,
+        vllm_version=installed.version,
+        distribution=installed.distribution,
+        site=installed.site,
+    )
 
 
 def _vllm_version(python: str, environ: Mapping[str, str]) -> str | None:
@@ -176,20 +189,18 @@ def _vllm_version(python: str, environ: Mapping[str, str]) -> str | None:
     return installed.version if installed else None
 
 
-def _distribution(python: str, environ: Mapping[str, str]) -> str:
-    installed = find_installed(python, environ)
-    return installed.distribution if installed else ""
-
-
 def _pixi(asked: Questions, environ: Mapping[str, str]) -> PixiFacts:
     directory = asked.pixi_project_dir or ""
     python = f"{directory.rstrip('/')}/.pixi/envs/{asked.pixi_environment}/bin/python"
+    installed = find_installed(python, environ)
     facts = PixiFacts(
         program=find_program("pixi", environ),
         python=python,
         has_python=_is_program(python),
         has_manifest=any(os.path.isfile(os.path.join(directory, name)) for name in MANIFESTS),
-        vllm_version=_vllm_version(python, environ),
+        vllm_version=installed.version if installed else None,
+        distribution=installed.distribution if installed else "",
+        site=installed.site if installed else "",
     )
     if not (asked.pixi_launch and facts.program and facts.has_manifest):
         return facts
@@ -215,11 +226,14 @@ def _with_project(facts: PixiFacts, asked: Questions, environ: Mapping[str, str]
         # Its answer holds only what it changes: nothing, where we run in this environment.
         prefix = {**inherited, **dict(project.variables)}.get("CONDA_PREFIX")
         python = f"{prefix}/bin/python" if prefix else facts.python
+    installed = find_installed(python, environ)
     return replace(
         facts,
         python=python,
         has_python=_is_program(python),
-        vllm_version=_vllm_version(python, environ),
+        vllm_version=installed.version if installed else None,
+        distribution=installed.distribution if installed else "",
+        site=installed.site if installed else "",
         options=project.options or facts.options,
         variables=project.variables or (),
         overridden=project.overridden,

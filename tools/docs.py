@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from launcher.cli.variables import VARIABLES  # noqa: E402
 from launcher.kvbm.samples import BLOCKS, SAMPLES  # noqa: E402
 from launcher.process.diagnosis import RULES  # noqa: E402
 from launcher.server.catalogue.advice import explain_unknown  # noqa: E402
@@ -32,6 +33,7 @@ PAGE = ROOT / "docs" / "configuration.md"
 OPTIONS = ROOT / "docs" / "options.md"
 KVBM = ROOT / "docs" / "kvbm.md"
 TROUBLE = ROOT / "docs" / "troubleshooting.md"
+IMAGE = ROOT / "dockers" / "infer-dev" / "README.md"
 SCHEMA = ROOT / "model-configs" / "vllmd.schema.json"
 
 
@@ -101,6 +103,13 @@ def render_diagnoses() -> str:
     return "\n".join(rows)
 
 
+def render_variables() -> str:
+    """Render the environment variables as Markdown."""
+    rows = ["| variable | meaning |", "|---|---|"]
+    rows += [f"| `{name}` | {meaning} |" for name, meaning in VARIABLES.items()]
+    return "\n".join(rows)
+
+
 def _bare(value: object) -> str:
     return _toml(value).strip("`")
 
@@ -128,6 +137,7 @@ def main() -> int:
         TROUBLE: replace_block(
             TROUBLE.read_text(encoding="utf-8"), "diagnoses", render_diagnoses()
         ),
+        IMAGE: replace_block(IMAGE.read_text(encoding="utf-8"), "variables", render_variables()),
         SCHEMA: render_schema(),
         KVBM: render_kvbm_page(KVBM.read_text(encoding="utf-8")),
     }

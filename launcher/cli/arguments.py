@@ -8,14 +8,39 @@ from launcher.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import NoReturn
 
 
+# Asks a parser to show itself instead of parsing. Nobody can type a NUL.
+DESCRIBE = "-\0describe"
 UNRECOGNIZED = "unrecognized arguments: "  # what argparse says before the words it did not take
+
+
+class DescribedError(Exception):
+    """A parser was asked to show itself: here it is."""
+
+    def __init__(self, parser: Parser) -> None:
+        super().__init__(parser.prog)
+        self.parser = parser
 
 
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are ours: one message, exit code 64."""
+
+    def parse_known_args(  # type: ignore[override]
+        self,
+        args: Sequence[str] | None = None,
+        namespace: argparse.Namespace | None = None,
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse, or raise the parser itself where it is asked for.
+
+        Raises:
+            DescribedError: the words are `DESCRIBE`.
+        """
+        if args is not None and list(args) == [DESCRIBE]:
+            raise DescribedError(self)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Refuse the command line.
@@ -38,10 +63,12 @@ class Parser(argparse.ArgumentParser):
         )
 
 
-def new_parser(command: str, description: str, epilog: str = "") -> Parser:
+def new_parser(
+    command: str, description: str, epilog: str = "", *, program: str = "vllmd"
+) -> Parser:
     """Return a parser for one command; no abbreviations, texts as they are written."""
     return Parser(
-        prog=f"vllmd {command}",
+        prog=f"{program} {command}",
         description=description,
         epilog=epilog,
         allow_abbrev=False,
@@ -187,7 +214,7 @@ def parse_explain(words: list[str]) -> argparse.Namespace:
     parser.add_argument("key", metavar="KEY", help="a key of the TOML file, or a flag of vLLM")
     add_version(parser)
     # A flag is a word here and no option of ours: `vllmd explain --max-model-len`.
-    own = {"-h", "--help", "--vllm-version"}
+    own = {"-h", "--help", "--vllm-version", DESCRIBE}
     plain = [word if word.partition("=")[0] in own else word.lstrip("-") for word in words]
     return parser.parse_args(plain)
 

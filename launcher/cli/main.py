@@ -10,6 +10,7 @@ from importlib import import_module
 
 from launcher.errors import EX_OK, EX_SOFTWARE, EX_USAGE, HostError, LauncherError
 from launcher.process.console import open_missing_streams
+from launcher.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,9 +30,12 @@ COMMANDS = {
     "reload": "read the configuration again, and restart what has changed",
     "explain": "say what a key means, and in which versions of vLLM it exists",
     "schema": "print the JSON Schema of the TOML file, for editors",
+    "render": "write the same configuration for compose, quadlet, systemd or kubernetes",
     "generate": "send a prompt to a server and print its answer",
     "batch": "send a file of requests to a server, over restarts of either",
     "kvbm": "show and check a KVBM configuration, and print vLLM's flag for it",
+    "bundle": "install an offline pixi bundle, or list what one has",
+    "completion": "print a script by which your shell completes all this",
     "demo-model": "write a tiny random-weight model to try things with",
 }
 INTERRUPTED = 130
@@ -55,12 +59,30 @@ the JSON object in AUTO_INFER_VLLM_OVERRIDES is merged over it.
 """
 
 
+@record
+class FrontDoor:
+    """A program with commands: each is a module of `package`, named after the command."""
+
+    program: str
+    package: str
+    commands: Mapping[str, str]
+    help: str
+
+
+DOOR = FrontDoor(program="vllmd", package="launcher.cli", commands=COMMANDS, help=HELP)
+
+
 def main(argv: list[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
-    """Run a command line and return its exit code."""
+    """Run a command line of `vllmd` and return its exit code."""
+    return enter(DOOR, argv, environ)
+
+
+def enter(door: FrontDoor, argv: list[str] | None, environ: Mapping[str, str] | None) -> int:
+    """Run a command line of a program and return its exit code."""
     arguments = sys.argv[1:] if argv is None else argv
     _prepare_streams()
     try:
-        code = _dispatch(arguments, os.environ if environ is None else environ)
+        code = _dispatch(door, arguments, os.environ if environ is None else environ)
         sys.stdout.flush()  # here, where it can still be said that it failed
     except LauncherError as error:
         code = _report(error)
@@ -106,32 +128,36 @@ def _report_bug() -> int:
     return EX_SOFTWARE
 
 
-def _dispatch(arguments: list[str], environ: Mapping[str, str]) -> int:
+def _dispatch(door: FrontDoor, arguments: list[str], environ: Mapping[str, str]) -> int:
     name = arguments[0] if arguments else "--help"
     if name in {"-h", "--help", "help"}:
-        width = max(map(len, COMMANDS)) + 2
-        lines = "".join(f"  {each:<{width}}{text}\n" for each, text in COMMANDS.items())
-        print(HELP.format(commands=lines), end="", file=sys.stdout if arguments else sys.stderr)
+        width = max(map(len, door.commands)) + 2
+        lines = "".join(f"  {each:<{width}}{text}\n" for each, text in door.commands.items())
+        print(
+            door.help.format(commands=lines), end="", file=sys.stdout if arguments else sys.stderr
+        )
         return EX_OK if arguments else EX_USAGE
     if name in {"-V", "--version", "version"}:
         from launcher import __version__  # noqa: PLC0415
 
-        print(f"vllmd {__version__}")
+        print(f"{door.program} {__version__}")
         return EX_OK
-    if name not in COMMANDS:
-        _raise_unknown(name)
-    module = import_module(f"launcher.cli.{name.replace('-', '_')}")
+    if name not in door.commands:
+        _raise_unknown(door, name)
+    module = import_module(f"{door.package}.{name.replace('-', '_')}")
     command: Callable[[list[str], Mapping[str, str]], int] = module.main
     return command(arguments[1:], environ)
 
 
-def _raise_unknown(name: str) -> None:
+def _raise_unknown(door: FrontDoor, name: str) -> None:
     from launcher.config.suggest import render_hint  # noqa: PLC0415
     from launcher.errors import UsageError  # noqa: PLC0415
 
     if name.startswith("-"):
-        raise UsageError(f"unknown option '{name}'", "write the command first, see 'vllmd --help'")
-    raise UsageError(f"unknown command '{name}'", render_hint(name, COMMANDS))
+        raise UsageError(
+            f"unknown option '{name}'", f"write the command first, see '{door.program} --help'"
+        )
+    raise UsageError(f"unknown command '{name}'", render_hint(name, door.commands))
 
 
 def _report(error: LauncherError) -> int:

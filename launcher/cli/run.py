@@ -14,6 +14,7 @@ from launcher.process.signals import SignalPipe
 from launcher.process.spec import Endpoints, ProcessSpec
 from launcher.process.supervisor import Supervisor
 from launcher.record import record
+from launcher.server.model import BUNDLE_VARIABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +48,13 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
         require_config(arguments.config, environ)
     # From here on a stop is noted. As PID 1, the kernel throws away what nobody catches.
     signals = SignalPipe()
+    if environ.get(BUNDLE_VARIABLE):
+        from launcher.cli.bundle_first import install_bundle  # noqa: PLC0415  (few need it)
+
+        config = require_config(arguments.config, environ)
+        code = install_bundle(config, arguments.assignments, environ, signals)
+        if code is not None:
+            return code
     plan = make_plan(arguments.config, arguments.assignments, environ)
     if plan.problems:
         # Most plans have none: what shows them is imported when it is needed.

@@ -45,6 +45,7 @@ def _describe(
         "log_file": process.log.path if process.log else None,
         "background": not process.foreground,
         "gpu_ids": each.gpu_ids(),
+        "start": {"mode": each.start.mode, "reason": each.start.reason},
         "host": None if each.is_worker() else each.address.host,
         "port": None if each.address.socket_path or each.is_worker() else each.address.port,
         "cwd": process.cwd or cwd,
@@ -122,6 +123,7 @@ def _text_instance(each: InstancePlan, plan: LaunchPlan, locator: Locator) -> st
         lines.append(f"  part  {render_cluster(each.membership)}")
     if process.log:
         lines.append(f"  log   {process.log.path}")
+    lines.append(f"  start {each.start.mode} ({each.start.reason})")
     if process.after:
         lines.append(f"  after {', '.join(process.after)} (they share a GPU)")
     lines += [f"  env   {variable.name}={_shown(variable)}" for variable in process.env]

@@ -37,11 +37,14 @@ def child_environment(spec: ProcessSpec, environ: Mapping[str, str]) -> dict[str
     return {**kept, **own, MARKER: spec.name}
 
 
-def start(spec: ProcessSpec, environ: Mapping[str, str], output: int | None) -> int:
+def start(
+    spec: ProcessSpec, environ: Mapping[str, str], output: int | None, source: int | None = None
+) -> int:
     """Start a process and return its pid.
 
-    With `output`, a descriptor, the process leads a session of its own, reads nothing and writes
-    there. Without, it gets our standard streams, in a process group of its own.
+    With `output`, a descriptor, the process leads a session of its own, reads nothing (or from
+    `source`) and writes there. Without, it gets our standard streams, in a process group of its
+    own.
 
     Raises:
         StartError: the program could not be executed.
@@ -61,7 +64,7 @@ def start(spec: ProcessSpec, environ: Mapping[str, str], output: int | None) -> 
         os.close(tell)
         raise
     if pid == 0:
-        _become(spec, environment, output, tell, parent)
+        _become(spec, environment, (source, output), tell, parent)
     os.close(tell)
     with os.fdopen(told, "rb") as report:
         reason = os.fsdecode(report.read())
@@ -72,18 +75,22 @@ def start(spec: ProcessSpec, environ: Mapping[str, str], output: int | None) -> 
 
 
 def _become(
-    spec: ProcessSpec, environment: dict[str, str], output: int | None, tell: int, parent: int
+    spec: ProcessSpec,
+    environment: dict[str, str],
+    streams: tuple[int | None, int | None],
+    tell: int,
+    parent: int,
 ) -> NoReturn:
     """Turn the forked copy of us into the program. Never returns into the launcher's code."""
     try:
         signal.set_wakeup_fd(-1)  # the pipe behind it is still our parent's
         end_with_parent(parent)
+        source, output = streams
         if output is None:
             _lead_group()
         else:
             os.setsid()
-            nothing = os.open(os.devnull, os.O_RDONLY)
-            os.dup2(nothing, 0)
+            os.dup2(os.open(os.devnull, os.O_RDONLY) if source is None else source, 0)
             os.dup2(output, 1)
             os.dup2(output, 2)
         restore_signals()

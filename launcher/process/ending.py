@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from launcher.process.events import Ended, Linked, Say, Terminate, Unlinked
+from launcher.process.events import CallOff, Clear, Ended, Linked, Say, Terminate, Unlinked
 from launcher.process.exitcode import failure_code
 from launcher.process.fleet import Member, State
 from launcher.process.restart import describe_budget, may_restart, recent_restarts, restart_pause
-from launcher.process.spec import describe_status, exit_code
+from launcher.process.spec import Killed, describe_status, exit_code
 from launcher.record import replace
 
 TYPE_CHECKING = False
@@ -60,11 +60,15 @@ def ended(fleet: Fleet, member: Member, event: Ended, now: float) -> Step:
             swept = replace(dead, state=State.SWEEPING, told=True, deadline=now + SWEEP_S)
             return fleet.with_member(swept), []
         return gone(fleet, dead, now)
+    asked = member.state in {State.STOPPING, State.KILLED}
     ended = replace(member, state=State.SWEEPING, status=event.status, deadline=now + SWEEP_S)
     actions: list[Action] = []
-    if member.state not in {State.STOPPING, State.KILLED}:
+    if not asked:
         ended, say = _unasked_end(ended, member.state, now)
         actions.append(say)
+    if not asked and event.left and isinstance(event.status, Killed):
+        # It could tell nobody: vLLM's engine and workers would go on for ever.
+        actions.append(Clear(name=member.spec.name))
     fleet = fleet.with_member(ended)
     if not fleet.stopping and _ends_everything(ended, now):
         fleet, more = stop_all(fleet, _end_code(ended), now)
@@ -168,7 +172,19 @@ def stop_all(fleet: Fleet, code: int | None, now: float) -> Step:
         elif fleet.member(member.spec.name).state in ALIVE and member.pid:
             fleet, more = ask_to_stop(fleet, member, now)
             actions += more
+        elif is_being_made(fleet.member(member.spec.name)):
+            actions.append(CallOff(name=member.spec.name))
     return fleet, actions
+
+
+def is_being_made(member: Member) -> bool:
+    """Tell whether a process is to be forked and has not come yet; a cold start takes no time."""
+    return member.spec.warm is not None and member.state is State.STARTING and not member.pid
+
+
+def is_unwanted(member: Member) -> bool:
+    """Tell whether a process that comes now is to be stopped at once."""
+    return member.held or member.again or member.retiring
 
 
 def ask_to_stop(fleet: Fleet, member: Member, now: float) -> Step:
@@ -182,6 +198,8 @@ def wind_down(fleet: Fleet, member: Member, now: float) -> Step:
     """Bring a member to its end; one that does not run is there already."""
     if member.state in ALIVE and member.pid:
         return ask_to_stop(fleet, member, now)
+    if is_being_made(member):
+        return fleet.with_member(member), [CallOff(name=member.spec.name)]
     if member.state.is_running() or is_lost(member):
         return fleet.with_member(member), []  # the rest happens when it has ended
     return gone(fleet, replace(member, told=True), now)

@@ -24,6 +24,7 @@ class Spawned:
 
     name: str
     pid: int
+    forked: bool = False  # from a fork server
 
 
 @record
@@ -32,6 +33,13 @@ class SpawnFailed:
 
     name: str
     reason: str
+
+
+@record
+class CalledOff:
+    """A start under way was called off in time: there is no process."""
+
+    name: str
 
 
 @record
@@ -143,8 +151,22 @@ class Start:
 
 
 @record
+class CallOff:
+    """Call off a start under way: nobody wants the process any more."""
+
+    name: str
+
+
+@record
 class Terminate:
     """Ask a member to stop: SIGTERM to its first process."""
+
+    name: str
+
+
+@record
+class Clear:
+    """End what a member that was killed has left, but for what tidies up after the others."""
 
     name: str
 
@@ -175,8 +197,8 @@ class Finish:
 if TYPE_CHECKING:
     Command: TypeAlias = StartOne | StopOne | RestartOne
     Memory: TypeAlias = MemoryOwed | MemoryReturned
-    Life: TypeAlias = Spawned | SpawnFailed | Healthy | Unhealthy | Ended | Gone
+    Life: TypeAlias = Spawned | SpawnFailed | CalledOff | Healthy | Unhealthy | Ended | Gone
     Group: TypeAlias = Linked | Unlinked
     MemberEvent: TypeAlias = Life | Memory | Group | Command
     Event: TypeAlias = Begun | MemberEvent | Reloaded | StopAsked | TimePassed
-    Action: TypeAlias = Start | Terminate | Kill | Say | Finish
+    Action: TypeAlias = Start | CallOff | Terminate | Clear | Kill | Say | Finish

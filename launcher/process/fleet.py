@@ -42,6 +42,7 @@ class Member:
     spec: ProcessSpec
     state: State = State.WAITING
     pid: int = 0  # 0 until it runs
+    forked: bool = False  # from a fork server, not started cold
     started_at: float = 0.0
     deadline: float | None = None
     status: ExitStatus | None = None

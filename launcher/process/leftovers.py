@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Container
 
 
+TRACKER = b"multiprocessing.resource_tracker"  # what the tracker of the standard library runs
+
+
 class Adopted:
     """The children of ours that no one has started here, as they are now: one look for all."""
 
@@ -45,6 +48,24 @@ def kill_leftovers(name: str, leader: int, adopted: Adopted) -> None:
     child.send_group(leader, signal.SIGKILL)
     for pid in adopted.of(name, leader):
         child.send(pid, signal.SIGKILL)
+
+
+def clear_leftovers(leader: int) -> None:
+    """End the session that `leader` led, but for Python's resource trackers.
+
+    These remove what the others shared (memory, semaphores) and end once the others have.
+    """
+    for name in os.listdir("/proc"):
+        if name.isdigit() and _session(int(name)) == leader and not _is_tracker(name):
+            child.send(int(name), signal.SIGKILL)
+
+
+def _is_tracker(name: str) -> bool:
+    try:
+        with open(f"/proc/{name}/cmdline", "rb") as file:
+            return TRACKER in file.read()
+    except OSError:
+        return False  # it has ended
 
 
 def _session(pid: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import select
+    from collections.abc import Callable
 
     from launcher.process.events import Linked, Unlinked
     from launcher.process.fleet import Fleet
@@ -33,16 +34,20 @@ class Links:
                 poll.register(descriptor, events)
 
     def tend(
-        self, fleet: Fleet, ready: dict[int, int], now: float
-    ) -> list[Linked | Unlinked | str]:
-        """Bring every link in line with its member; return what has happened, or is to be said."""
+        self, fleet: Fleet, ready: dict[int, int], now: float, say: Callable[[str], None]
+    ) -> list[Linked | Unlinked]:
+        """Bring every link in line with its member; return what has happened."""
         if fleet is not self._seen:  # most fleets have no link, and every line of a log comes here
             self._seen = fleet
             self._adapt(fleet)
-        news = [
-            link.tend(fleet.member(name), ready, now) for name, link in list(self._links.items())
-        ]
-        return [each for each in news if each is not None]
+        happened: list[Linked | Unlinked] = []
+        for name, link in self._links.items():
+            news = link.tend(fleet.member(name), ready, now)
+            if isinstance(news, str):
+                say(news)
+            elif news is not None:
+                happened.append(news)
+        return happened
 
     def close(self) -> None:
         """Hang up everywhere."""

@@ -15,6 +15,7 @@ from launcher.process.ending import (
     SWEEP_S,
     ended,
     gone,
+    is_unwanted,
     killed,
     relinked,
     stop_all,
@@ -22,6 +23,7 @@ from launcher.process.ending import (
 )
 from launcher.process.events import (
     Begun,
+    CalledOff,
     Ended,
     Finish,
     Gone,
@@ -85,9 +87,11 @@ def _react_member(  # noqa: PLR0911  (one per event)
     fleet: Fleet, member: Member, event: MemberEvent, now: float
 ) -> Step:
     if isinstance(event, Spawned):
-        return _spawned(fleet, member, event.pid, now)
+        return _spawned(fleet, replace(member, forked=event.forked), event.pid, now)
     if isinstance(event, SpawnFailed):
         return _spawn_failed(fleet, member, event.reason, now)
+    if isinstance(event, CalledOff):
+        return _called_off(fleet, member, now)
     if isinstance(event, Healthy):
         return _healthy(fleet, member, now)
     if isinstance(event, Unhealthy):
@@ -98,28 +102,37 @@ def _react_member(  # noqa: PLR0911  (one per event)
         return ended(fleet, member, event, now)
     if isinstance(event, Gone):
         return gone(fleet, member, now)
-    if isinstance(event, MemoryOwed):
-        return replace(fleet, owing=(*fleet.owing, event.name)), []
-    if isinstance(event, MemoryReturned):
-        owing = tuple(name for name in fleet.owing if name != event.name)
+    if isinstance(event, MemoryOwed | MemoryReturned):
+        others = tuple(name for name in fleet.owing if name != event.name)
+        owing = (*others, event.name) if isinstance(event, MemoryOwed) else others
         return replace(fleet, owing=owing), []
     return obey(fleet, member, event, now)
 
 
 def _spawned(fleet: Fleet, member: Member, pid: int, now: float) -> Step:
     spec = member.spec
-    if fleet.stopping:  # the stop was asked for while the process was being made
+    if fleet.stopping or is_unwanted(member):  # since the process was asked for
         stopping = replace(member, pid=pid, state=State.STOPPING, started_at=now)
         stopping = replace(stopping, deadline=now + spec.stop_timeout_s)
         return fleet.with_member(stopping), [Terminate(name=spec.name)]
     if spec.probe is None:
         ready = replace(member, pid=pid, state=State.READY, started_at=now, deadline=None)
         ready = replace(ready, ready_at=now)
-        return fleet.with_member(ready), [Say(name=spec.name, text=f"started (pid {pid})")]
+        return fleet.with_member(ready), [Say(name=spec.name, text=_started(ready))]
     starting = replace(member, pid=pid, started_at=now, deadline=now + spec.startup_timeout_s)
-    text = f"started (pid {pid}), waiting for {spec.probe.address()}{spec.probe.path}"
+    text = f"{_started(starting)}, waiting for {spec.probe.address()}{spec.probe.path}"
     text += f"; log: {spec.log.path}" if spec.log else ""
     return fleet.with_member(starting), [Say(name=spec.name, text=text)]
+
+
+def _started(member: Member) -> str:
+    return f"started (pid {member.pid}){', forked' if member.forked else ''}"
+
+
+def _called_off(fleet: Fleet, member: Member, now: float) -> Step:
+    if member.pid or member.state is not State.STARTING:
+        return fleet, []
+    return gone(fleet, replace(member, told=True), now)
 
 
 def _spawn_failed(fleet: Fleet, member: Member, reason: str, now: float) -> Step:

@@ -88,6 +88,25 @@ class RestartPolicy:
 
 
 @record
+class Warm:
+    """How a process is forked from one that has imported what it needs: a fork server.
+
+    The process's words are `PYTHON -m MODULE ...`. Processes share a fork server if their python
+    is the same and all of their variables are, but for the `late` ones, which nothing reads before
+    the module runs; of `switches`, it matters only whether they are set to nothing.
+    """
+
+    modules: tuple[str, ...] = ()  # imported beforehand, those that there are
+    site: str = ""  # the folder of the package that they are of: when it changes, import again
+    late: tuple[str, ...] = ()
+    switches: tuple[str, ...] = ()
+    workers: bool = False  # vLLM's engine and workers are forked too
+    keep: bool = True  # the fork server stays for restarts; else it ends once all are healthy
+    log_dir: str = ""  # where the fork server's own output goes
+    model: str = ""  # the known-answer question is for this one; empty: not asked
+
+
+@record
 class ProcessSpec:
     """One process to run and supervise. Durations are in seconds."""
 
@@ -104,6 +123,7 @@ class ProcessSpec:
     after: tuple[str, ...] = ()  # start when each of these is ready, or has ended
     gpus: str = ""  # those it sees, as the configuration says it: "all", "none", "0,1"
     everywhere: bool = False  # it listens on every interface, not only where it is probed
+    warm: Warm | None = None  # None: a cold start
     locks: tuple[str, ...] = ()  # GPUs held while it starts; "all" excludes every other lock
     restart: RestartPolicy = RestartPolicy()
     liveness_interval_s: float = 0.0  # between two probes of a ready process; 0: none

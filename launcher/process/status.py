@@ -100,6 +100,7 @@ def describe_member(member: Member, now: float) -> Json:
         "state": state_of(member),
         "wanted": is_wanted(member),
         "pid": member.pid if runs else None,
+        "forked": member.forked if runs else None,
         "uptime_s": round(now - member.started_at, 1) if runs else None,
         "start_s": start_duration(member),
         "next_start_s": round(max(0.0, (member.deadline or 0) - now), 1) if in_backoff else None,

@@ -6,15 +6,16 @@ the console, until the nearest deadline. Idle, it does not wake up at all.
 
 from __future__ import annotations
 
-import os
 import select
 import signal
 import time
 
-from launcher.errors import StartError
 from launcher.process import child
 from launcher.process.events import (
     Begun,
+    CalledOff,
+    CallOff,
+    Clear,
     Ended,
     Finish,
     Gone,
@@ -34,11 +35,13 @@ from launcher.process.events import (
 )
 from launcher.process.fleet import Fleet, Member, State
 from launcher.process.gpumemory import GpuMemory
-from launcher.process.leftovers import Adopted, has_leftovers, kill_leftovers
+from launcher.process.leftovers import Adopted, clear_leftovers, has_leftovers, kill_leftovers
 from launcher.process.links import Links
 from launcher.process.machine import is_echo, step
+from launcher.process.outcome import NotStarted
 from launcher.process.outputs import Outputs
 from launcher.process.signals import STOPPING
+from launcher.process.starter import Starter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
 
     from launcher.process.events import Action, Event
     from launcher.process.health import HealthWatch
+    from launcher.process.outcome import Outcome
     from launcher.process.service import Service
     from launcher.process.signals import SignalPipe
     from launcher.process.spec import Endpoints, ExitStatus, ProcessSpec
@@ -91,6 +95,7 @@ class Supervisor:
             members=tuple(Member(spec=spec) for spec in specs), wait_ready=wait_ready
         )
         self._outputs = Outputs(specs)
+        self._starter = Starter(self._outputs, environ)
         self._watches: dict[str, HealthWatch] = {}
         self._tended: Fleet | None = None  # as it was when watches were last dropped
         self._reload = reload
@@ -112,6 +117,7 @@ class Supervisor:
             self._handle_signals()
             if self._code is None:
                 self._happened(Begun())
+                self._tend_links({})
                 for text in advise():
                     self._outputs.print(text)
             if self._code is None and self._endpoints is not None:
@@ -119,6 +125,7 @@ class Supervisor:
             while self._code is None:
                 self._wait()
         finally:
+            self._starter.close()
             self._kill_strangers()  # even if a bug of ours ended the loop
             if self._service is not None:
                 self._service.close()
@@ -136,43 +143,38 @@ class Supervisor:
             self._fleet, actions = step(self._fleet, self._events.pop(0), time.monotonic())
             for action in actions:
                 self._perform(action)
-        self._outputs.keep({member.spec.name for member in self._fleet.members})
+        self._starter.settle(self._fleet)
+        names = {member.spec.name for member in self._fleet.members}
+        self._outputs.keep(names | self._starter.names())
         if self._service is not None:
             self._service.tell()
 
     def _perform(self, action: Action) -> None:
         if isinstance(action, Start):
-            self._start(action.spec)
+            self._events += map(self._note_start, self._starter.start(action.spec))
+        elif isinstance(action, CallOff):
+            if self._starter.call_off(action.name):
+                self._events.append(CalledOff(name=action.name))
         elif isinstance(action, Terminate):
             child.send(self._fleet.member(action.name).pid, signal.SIGTERM)
         elif isinstance(action, Kill):
             leader = self._fleet.member(action.name).pid
             kill_leftovers(action.name, leader, Adopted(self._pids))
+        elif isinstance(action, Clear):
+            clear_leftovers(self._fleet.member(action.name).pid)
         elif isinstance(action, Say):
             member = self._fleet.find(action.name)
             self._outputs.say(action, member.spec if member else None)
         elif isinstance(action, Finish):
             self._code = action.code
 
-    def _start(self, spec: ProcessSpec) -> None:
-        try:
-            output = self._outputs.open(spec)
-            try:
-                pid = child.start(spec, self._environ, output)
-            finally:
-                if output is not None:
-                    os.close(output)
-        except StartError as error:
-            self._events.append(SpawnFailed(name=spec.name, reason=error.message))
-            return
-        except OSError as error:  # no descriptor or process to be had: limits of user or container
-            reason = (error.strerror or str(error)).lower()
-            self._events.append(SpawnFailed(name=spec.name, reason=reason))
-            return
-        self._pids[pid] = spec.name
+    def _note_start(self, start: Outcome) -> Event:
+        if isinstance(start, NotStarted):
+            return SpawnFailed(name=start.name, reason=start.reason)
+        spec = start.spec
+        self._pids[start.pid] = spec.name
         self._outputs.began(spec.name)
         self._memory.began(spec)
-        self._events.append(Spawned(name=spec.name, pid=pid))
         if spec.probe is not None:
             # `socket` takes a third of an interpreter start to import: after the first exec.
             from launcher.process.health import HealthWatch  # noqa: PLC0415
@@ -180,6 +182,7 @@ class Supervisor:
             self._watches[spec.name] = HealthWatch(
                 spec, spec.probe, time.monotonic(), self._environ
             )
+        return Spawned(name=spec.name, pid=start.pid, forked=start.warm)
 
     def _open_service(self, endpoints: Endpoints) -> Service:
         # After the first start, which need not wait for these imports.
@@ -199,18 +202,15 @@ class Supervisor:
     def _wait(self) -> None:
         """Sleep until something happens, and handle it."""
         self._memory.measure()
-        self._tend_links({})
-        if self._code is not None:
-            return
         names = self._outputs.names()
         ready = dict(self._watched(names).poll(self._patience()))
         for descriptor in ready.keys() & names.keys():
             self._read(names[descriptor])
         self._outputs.flush()
+        self._tend_starts(ready)
         if self._signals.descriptor in ready:
             self._handle_signals()
         self._tend_watches(ready)
-        self._tend_links(ready)
         if self._service is not None:
             self._service.tend(ready)
         self._tend_memory()
@@ -218,6 +218,16 @@ class Supervisor:
         if deadline is not None and deadline <= time.monotonic():
             self._note_gone()
             self._happened(TimePassed())
+        self._tend_links(ready)  # last: they follow what has become of their members
+
+    def _tend_starts(self, ready: dict[int, int]) -> None:
+        for start in self._starter.tend(ready):
+            self._happened(self._note_start(start))
+            if isinstance(start, NotStarted):
+                continue
+            status = self._starter.claim(start.pid)
+            if status is not None:  # it has ended before we were told of it
+                self._note_end(start.pid, self._pids.pop(start.pid), status)
 
     def _read(self, name: str) -> None:
         self._outputs.read(name)
@@ -235,6 +245,7 @@ class Supervisor:
                 poll.register(watch.descriptor, watch.events)
         self._outputs.register(poll)
         self._links.register(poll)
+        self._starter.watch(poll)
         if self._service is not None:
             self._service.watch(poll)
         return poll
@@ -242,7 +253,8 @@ class Supervisor:
     def _patience(self) -> int | None:
         """Return the milliseconds until the nearest deadline, rounded up; None without one."""
         deadline = self._fleet.deadline()
-        dues = [self._memory.due, self._links.due, *(watch.due for watch in self._watches.values())]
+        dues = [self._memory.due, self._starter.due, self._links.due]
+        dues += [watch.due for watch in self._watches.values()]
         times = [due for due in dues if due < NEVER]
         if deadline is not None:
             times.append(deadline)
@@ -270,8 +282,10 @@ class Supervisor:
             else:
                 self._forward(signal.Signals(number))
         for pid, status in child.reap():
-            if pid in self._pids:  # else a stranger, adopted because we are its reaper
+            if pid in self._pids:
                 self._note_end(pid, self._pids.pop(pid), status)
+            else:  # a stranger, adopted because we are its reaper, or a fork server
+                self._starter.note_end(pid, status)
         self._note_gone()
 
     def _take_settings(self) -> tuple[bool, dict[str, object], str]:
@@ -354,11 +368,8 @@ class Supervisor:
 
     def _tend_links(self, ready: dict[int, int]) -> None:
         """Tend what holds together the parts of a server on several machines."""
-        for news in self._links.tend(self._fleet, ready, time.monotonic()):
-            if isinstance(news, str):
-                self._outputs.print(news)
-            else:
-                self._happened(news)
+        for event in self._links.tend(self._fleet, ready, time.monotonic(), self._outputs.print):
+            self._happened(event)
 
     def _drop_watches(self) -> None:
         """Stop asking those who stop or have ended."""

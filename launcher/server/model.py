@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 API_SERVER_MODULE = "vllm.entrypoints.openai.api_server"
 CONFIG_VARIABLE = "AUTO_INFER_VLLM_CONFIG"
+BUNDLE_VARIABLE = "AUTO_INFER_VLLM_BUNDLE_PATH"
+
+START_MODES = ("auto", "fork", "cold")
 
 # Keys of `[instance]` that are not instances, and keys that an instance may hold.
 SHARED_TABLES = ("control", "server")
@@ -72,6 +75,23 @@ MASTER_KEYS = (
         expected="program or absolute path",
         default_words="the first on PATH that has vLLM",
         doc="Python interpreter that runs the module, where pixi is not used.",
+    ),
+    Key(
+        name="start_mode",
+        check=one_of(*START_MODES),
+        expected='"auto", "fork" or "cold"',
+        default="auto",
+        doc="How servers start. fork: from a process that has imported vLLM once, in about a "
+        "second. cold: each imports it. auto: fork where it is known to be right, which `plan` "
+        "explains; see [warm-starts.md](warm-starts.md).",
+    ),
+    Key(
+        name="warm_keep",
+        check=boolean,
+        expected="boolean",
+        default=True,
+        doc="Whether the process that servers are forked from stays when all are healthy, so that "
+        "restarts are quick too. false: it ends then, and a restart imports vLLM again.",
     ),
     Key(
         name="unknown_flags",
@@ -167,6 +187,13 @@ CONTROL_KEYS = (
         doc="Whether vLLM runs its engine in processes of its own. on: refuses to start where "
         "orphaned engines could not be ended; auto: off there, with a warning; off: never "
         "(`VLLM_ENABLE_V1_MULTIPROCESSING=0`).",
+    ),
+    Key(
+        name="start_mode",
+        check=one_of(*START_MODES),
+        expected='"auto", "fork" or "cold"',
+        default_words="as in `[master]`",
+        doc="How this server starts; see `start_mode` of `[master]`.",
     ),
     Key(
         name="restart",
@@ -290,6 +317,8 @@ class MasterConfig:
     unknown_flags: str
     control_socket: str | None = None
     listen: tuple[str, int] | None = None
+    start_mode: str = "auto"
+    warm_keep: bool = True
     env: tuple[EnvSetting, ...] = ()
 
 
@@ -306,6 +335,7 @@ class ControlConfig:
     gpu_ids: GpuSelection
     preset: str | None
     v1_multiprocessing: str
+    start_mode: str | None
     restart: str | None
     max_restarts: int
     restart_window_s: float

@@ -26,6 +26,7 @@ from launcher.server.options import plan_flags
 from launcher.server.request import render_request, served_name
 from launcher.server.secret_values import SECRET_OPTIONS, resolve
 from launcher.server.shutdown import with_drain
+from launcher.server.warm import plan_start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,12 +39,15 @@ if TYPE_CHECKING:
     from launcher.server.gpus import GpuSelection
     from launcher.server.model import ControlConfig, EnvSetting, Instance, LauncherConfig
     from launcher.server.options import Flag
+    from launcher.server.warm import StartMode
 
 MEGABYTE = 1_000_000
 # Set for every instance unless the user did. Output must reach the log when it is written, and
 # ids must mean the same GPU to every program (CUDA's own default order is by speed).
 STANDARD_ENV = (("PYTHONUNBUFFERED", "1"), ("CUDA_DEVICE_ORDER", "PCI_BUS_ID"))
 EVERY_GPU = "all"
+BACKOFF_S = 1.0  # before the first restart
+WARM_BACKOFF_S = 0.2  # where it takes a second; the doubling comes all the same
 API_KEY = "VLLM_API_KEY"
 
 
@@ -56,6 +60,7 @@ class InstancePlan:
     address: Address
     command: tuple[str, ...]
     flags: tuple[Flag, ...]
+    start: StartMode
     membership: Membership | None = None  # its part in a cluster; None: it is no part of one
 
     def is_worker(self) -> bool:
@@ -157,8 +162,9 @@ def _locks(instance: Instance, facts: Facts) -> tuple[str, ...]:
     return () if isinstance(gpus, NoGpus) or not facts.accelerators else (EVERY_GPU,)
 
 
-def _restart_policy(control: ControlConfig) -> RestartPolicy:
+def _restart_policy(control: ControlConfig, start: StartMode) -> RestartPolicy:
     return RestartPolicy(
+        backoff_s=WARM_BACKOFF_S if start.warm else BACKOFF_S,
         mode=control.restart or ("on-failure" if control.background else "no"),
         max_restarts=control.max_restarts,
         window_s=control.restart_window_s,
@@ -188,6 +194,7 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
     chosen = tuple(each for each in env if (each.name, each.value) not in STANDARD_ENV)
     check_overridden(instance, chosen, facts, problems)
     keyed = API_KEY in facts.environ or any(variable.name == API_KEY for variable in env)
+    start = plan_start(instance, config.master, facts, problems)
     process = ProcessSpec(
         name=instance.name,
         argv=(*prefix, *tokens, *instance.extra_args),
@@ -206,8 +213,9 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
         everywhere=not worker
         and not address.socket_path
         and address.interface() == EVERY_INTERFACE,
+        warm=start.warm,
         locks=_locks(instance, facts),
-        restart=_restart_policy(control),
+        restart=_restart_policy(control, start),
         liveness_interval_s=control.health_interval_s,
         liveness_failures=control.health_failures,
         liveness_timeout_s=control.health_timeout_s,
@@ -224,6 +232,7 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
         address=address,
         command=prefix,
         flags=flags,
+        start=start,
         membership=spread.membership if spread is not None else None,
     )
 

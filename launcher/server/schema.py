@@ -5,7 +5,13 @@ from __future__ import annotations
 from launcher.config.timeout_profiles import PROFILES
 from launcher.server.catalogue.schema import render_schema
 from launcher.server.cluster import CLUSTER_KEYS
-from launcher.server.model import CLIENT_KEYS, CONTROL_KEYS, MASTER_KEYS, TOP_LEVEL_TABLES
+from launcher.server.model import (
+    CLIENT_KEYS,
+    CONTROL_KEYS,
+    MASTER_KEYS,
+    START_MODES,
+    TOP_LEVEL_TABLES,
+)
 from launcher.server.presets import PRESETS
 
 TYPE_CHECKING = False
@@ -39,6 +45,8 @@ KEY_SCHEMAS: dict[str, Schema] = {
     "pixi_launch": {"enum": ["run", "hook"]},
     "api_server_module": STRING,
     "python": STRING,
+    "start_mode": {"enum": [*START_MODES]},
+    "warm_keep": BOOLEAN,
     "unknown_flags": {"enum": ["error", "warn"]},
     "control_socket": {"type": "string", "pattern": "^/", "maxLength": 107},
     "listen": {"type": "string", "pattern": "^[^ ]+:[0-9]{1,5}$"},

@@ -11,6 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from launcher.process.ending import ALIVE, KILL_WAIT_S, SWEEP_S
 from launcher.process.events import (
     Begun,
+    CalledOff,
+    CallOff,
+    Clear,
     Ended,
     Finish,
     Gone,
@@ -31,7 +34,7 @@ from launcher.process.events import (
 )
 from launcher.process.fleet import Fleet, Member, State
 from launcher.process.machine import step
-from launcher.process.spec import Exited, Killed, ProcessSpec, RestartPolicy
+from launcher.process.spec import Exited, Killed, ProcessSpec, RestartPolicy, Warm
 from launcher.record import replace
 from tests.support.history import main_program, server
 
@@ -64,6 +67,7 @@ def fleets(draw: st.DrawFn) -> Fleet:
         if draw(st.booleans()):
             changes["probe"] = None
         changes["restart"] = draw(POLICIES)
+        changes["warm"] = draw(st.sampled_from([None, Warm()]))
         specs.append(server(name, **changes))
     if draw(st.booleans()):
         specs.append(main_program())
@@ -90,6 +94,7 @@ class Life(RuleBasedStateMachine):
     def happen(self, event: Event) -> None:
         """Let one event be decided, and carry out what was decided."""
         self.fleet, actions = step(self.fleet, event, self.now)
+        called_off: list[str] = []
         for action in actions:
             assert self.code is None, "nothing is done after the end"
             if isinstance(action, Start):
@@ -98,6 +103,11 @@ class Life(RuleBasedStateMachine):
                 assert action.name in self.living
                 assert action.name not in self.asked
                 self.asked.add(action.name)
+            elif isinstance(action, Clear):
+                assert action.name in self.leftovers
+            elif isinstance(action, CallOff):
+                if action.name in self.starting:
+                    called_off.append(action.name)
             elif isinstance(action, Kill):
                 assert action.name in self.living or action.name in self.leftovers
                 assert self.fleet.member(action.name).pid > 1
@@ -106,6 +116,13 @@ class Life(RuleBasedStateMachine):
                 assert 0 <= action.code <= 255
             else:
                 assert isinstance(action, Say)
+        for name in called_off:
+            self.starting.remove(name)
+            self.happen(CalledOff(name=name))
+
+    def is_hurried(self) -> bool:
+        """Tell whether nobody may speak before a start is over: cold ones take no time."""
+        return any(self.fleet.member(name).spec.warm is None for name in self.starting)
 
     def start(self, name: str) -> None:
         """Note a start: of a member of which nothing is there, and within its budget."""
@@ -146,7 +163,7 @@ class Life(RuleBasedStateMachine):
         name = data.draw(st.sampled_from(sorted(self.living)))
         self.happen(Unhealthy(name=name, reason="no answer"))
 
-    @precondition(lambda self: self.code is None and not self.starting)
+    @precondition(lambda self: self.code is None and not self.is_hurried())
     @rule(name=st.sampled_from(NAMES), command=st.sampled_from([StartOne, StopOne, RestartOne]))
     def command(self, name: str, command: type[StartOne | StopOne | RestartOne]) -> None:
         member = self.fleet.find(name)
@@ -160,7 +177,7 @@ class Life(RuleBasedStateMachine):
             self.starts[name] = 0  # the budget is a fresh one
         self.happen(command(name=name))
 
-    @precondition(lambda self: self.code is None and not self.starting)
+    @precondition(lambda self: self.code is None and not self.is_hurried())
     @rule(chosen=st.dictionaries(st.sampled_from(NAMES), st.sampled_from(["0", "1", "same"])))
     def reload(self, chosen: dict[str, str]) -> None:
         specs = []
@@ -195,7 +212,7 @@ class Life(RuleBasedStateMachine):
         if member and member.state.is_running():  # else given up: the supervisor asks no more
             self.happen(Gone(name=name))
 
-    @precondition(lambda self: self.code is None and not self.starting)
+    @precondition(lambda self: self.code is None and not self.is_hurried())
     @rule()
     def ask_to_stop(self) -> None:
         self.happen(StopAsked())

@@ -28,10 +28,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "record": (),
     "config": ("errors", "record"),
     "process": ("errors", "record"),
+    "warm": (),  # sent to another interpreter as text
     "server": ("errors", "record", "config", "process.spec"),
     "kvbm": ("errors", "record", "config"),
     "hypervisor": ("errors", "record", "config", "process"),
     "pixi": ("errors", "record", "config"),
+    "bundle": ("errors", "record", "config", "pixi"),
     "client": ("errors", "record", "config"),
     "demo": ("errors", "record"),
     "render": ("errors", "record", "config", "process.spec", "server"),
@@ -47,16 +49,22 @@ TYPING_EXCEPTIONS = {("errors", "config.problems"), ("errors", "config.document"
 # Pure: all of these packages and modules, but for the modules that gather or write.
 PURE = (
     "errors", "record", "config", "server", "kvbm", "pixi", "render", "demo", "cli.arguments",
+    "cli.hypervisor.arguments",
     "client.timeouts", "client.target", "client.messages", "client.events", "client.errors",
+    "hypervisor.model", "hypervisor.variables", "hypervisor.environment", "hypervisor.host.model",
+    "hypervisor.host.values", "hypervisor.host.keys", "hypervisor.host.read",
+    "hypervisor.host.schema", "hypervisor.show_variables", "hypervisor.host.findings",
     "client.batch.lines", "client.batch.retry", "client.batch.progress",
     "process.spec", "process.events", "process.fleet", "process.machine", "process.exitcode",
     "process.http", "process.status", "process.metrics", "process.routes", "cli.control_arguments",
     "cli.show_status", "process.greeting",
-    "process.diagnosis", "process.timeline",
+    "process.diagnosis", "process.timeline", "bundle", "cli.bundle_arguments",
 )  # fmt: skip
 EFFECTS = (
     "server.catalogue.data", "server.catalogue.installed", "kvbm.loading",
     "demo.writer", "pixi.capture", "pixi.project",
+    "bundle.apart", "bundle.archive", "bundle.by_pixi", "bundle.by_rattler", "bundle.generations",
+    "bundle.install", "bundle.progress", "bundle.tools", "bundle.verify", "bundle.wheels",
 )  # fmt: skip
 FORBIDDEN_IN_PURE = frozenset(
     "os sys subprocess socket signal selectors select threading time tempfile shutil logging".split()  # noqa: E501, SIM905  (a table of words)
@@ -151,6 +159,11 @@ def test_run_imports_no_third_party_but_its_dependencies() -> None:
         for target in found
     }
     assert tops - sys.stdlib_module_names - {PACKAGE} <= THIRD_PARTY_ON_RUN
+
+
+def test_fork_server_imports_the_standard_library_alone() -> None:
+    found = {target.module.split(".")[0] for target in IMPORTS["launcher.warm.server"]}
+    assert found <= sys.stdlib_module_names
 
 
 def test_run_imports_nothing_slow_before_the_first_start() -> None:

@@ -6,8 +6,13 @@ As a program: `python self_report.py FILE [CODE]` writes the file and ends with 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import gc
 import json
+import multiprocessing
 import os
+import random
+import resource
 import sys
 
 
@@ -21,10 +26,61 @@ def write_report(path: str) -> None:
         "pid": os.getpid(),
         "sid": os.getsid(0),
         "pgid": os.getpgid(0),
+        **inner_life(),
     }
     with open(f"{path}.part", "w", encoding="utf-8") as file:
         json.dump(report, file)
     os.rename(f"{path}.part", path)
+
+
+def inner_life() -> dict[str, object]:
+    """Return what a process has that nobody gave it as such."""
+    main = sys.modules["__main__"]
+    mask = os.umask(0)
+    os.umask(mask)
+    with open("/proc/self/status", encoding="ascii") as file:
+        pairs = (line.partition(":") for line in file)
+        status = {key: value.strip() for key, _, value in pairs}
+    return {
+        "umask": mask,
+        "signals": {key: status[key] for key in ("SigBlk", "SigIgn", "SigCgt")},
+        "threads": status["Threads"],
+        "terminal": has_terminal(),
+        "sys_path": sys.path,
+        "orig_argv": sys.orig_argv,
+        "cmdline": read_own("cmdline").rstrip("\0").split("\0"),
+        "main": [main.__spec__ and main.__spec__.name, main.__file__, main.__package__],
+        "streams": [[each.encoding, each.line_buffering] for each in (sys.stdout, sys.stderr)],
+        "collector": [gc.isenabled(), gc.get_threshold()],
+        "random": random.random(),  # noqa: S311  (it is compared)
+        "authkey": multiprocessing.current_process().authkey.hex(),
+        "priority": os.nice(0),
+        "limits": [resource.getrlimit(each) for each in (resource.RLIMIT_NOFILE, 4)],
+        "cores": sorted(os.sched_getaffinity(0)),
+        "death_signal": death_signal(),
+    }
+
+
+def death_signal() -> int:
+    """Return the signal that comes when the parent ends."""
+    number = ctypes.c_int()
+    ctypes.CDLL(None).prctl(2, ctypes.byref(number), 0, 0, 0)  # PR_GET_PDEATHSIG
+    return number.value
+
+
+def has_terminal() -> bool:
+    """Tell whether there is a controlling terminal."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR))
+    except OSError:
+        return False
+    return True
+
+
+def read_own(name: str) -> str:
+    """Return a file of /proc/self."""
+    with open(f"/proc/self/{name}", encoding="utf-8") as file:
+        return file.read()
 
 
 def open_descriptors() -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from launcher.process.events import Finish, Kill, Say, Start, Terminate
+from launcher.process.events import CallOff, Clear, Finish, Kill, Say, Start, Terminate
 from launcher.process.fleet import Fleet, Member
 from launcher.process.machine import step
 from launcher.process.spec import Probe, ProcessSpec
@@ -34,7 +34,7 @@ def word(action: Action) -> str:
         return f"finish {action.code}"
     if isinstance(action, Say):
         return f"say {action.name}: {action.text}"
-    verb = {Terminate: "terminate", Kill: "kill"}[type(action)]
+    verb = {Terminate: "terminate", Kill: "kill", Clear: "clear", CallOff: "call off"}[type(action)]
     return f"{verb} {action.name}"
 
 

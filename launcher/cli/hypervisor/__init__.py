@@ -1,0 +1,1 @@
+"""The commands of `vllmd-hypervisor`, a module each."""

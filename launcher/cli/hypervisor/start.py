@@ -1,0 +1,93 @@
+"""`vllmd-hypervisor start`: boot the guest that the environment describes, and stay with it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+from launcher.cli.hypervisor.arguments import new_hypervisor_parser
+from launcher.errors import EX_OK, LauncherError
+from launcher.hypervisor.detach import Detached
+from launcher.hypervisor.starting import hold, plan_guest, supervise, tidy
+from launcher.output import print_error, print_problems
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+    from launcher.hypervisor.rundir import Lock
+    from launcher.hypervisor.starting import Plan
+
+DESCRIPTION = """\
+Boot a guest and supervise it until it ends. SIGTERM or Ctrl-C shuts it down; a second one forces it.
+Exit code 0 after a shutdown, the entrypoint's code where the guest powered off by itself, 137 if
+it had to be forced, 128 + signal if its VMM was killed, 69 if this machine cannot run it, 78 if
+the variables are wrong."""
+EXAMPLES = """\
+examples:
+  vllmd-hypervisor start --dry-run
+  vllmd-hypervisor start --detach && vllmd-hypervisor status
+"""
+
+
+def main(argv: list[str], environ: Mapping[str, str]) -> int:
+    """Start, or show what would be started.
+
+    Raises:
+        LauncherError: the guest cannot be started.
+    """
+    arguments = _parse(argv)
+    plan = plan_guest(environ)
+    print_problems(plan.warnings, ())
+    if arguments.dry_run:
+        print(render_plan(plan))
+        return EX_OK
+    if arguments.detach:
+        return _detach(plan, environ)
+    with hold(plan):
+        return supervise(plan, environ, _nothing, detached=False)
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = new_hypervisor_parser("start", DESCRIPTION, EXAMPLES)
+    parser.add_argument(
+        "--detach", action="store_true", help="return once the guest runs, and leave it running"
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="check everything, print the VMM's command line or configuration, start nothing",
+    )
+    return parser.parse_args(argv)
+
+
+def render_plan(plan: Plan) -> str:
+    """Render the exact VmConfig of Cloud Hypervisor, or the exact command line of QEMU."""
+    if plan.launch.payload:
+        return json.dumps(json.loads(plan.launch.payload), indent=2)
+    return shlex.join(plan.launch.argv)
+
+
+def _detach(plan: Plan, environ: Mapping[str, str]) -> int:
+    with hold(plan) as lock:
+        detached = Detached()
+        if detached.is_child:
+            detached.run(lambda: _work(plan, environ, detached, lock))
+        lock.forget()
+        return detached.wait()
+
+
+def _work(plan: Plan, environ: Mapping[str, str], detached: Detached, lock: Lock) -> int:
+    """Supervise in the background; its own errors are told as the foreground's are."""
+    try:
+        return supervise(plan, environ, detached.leave, detached=True)
+    except LauncherError as error:
+        print_error(error)
+        return error.exit_code
+    finally:
+        tidy(plan.rundir, lock)
+
+
+def _nothing() -> None:
+    """Nobody waits to hear that the guest runs."""

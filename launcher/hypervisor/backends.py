@@ -1,0 +1,83 @@
+"""The two backends by their names."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+
+from launcher.hypervisor.choose import Tools, needs_proof
+from launcher.hypervisor.cloudhypervisor.backend import CloudHypervisorVmm
+from launcher.hypervisor.cloudhypervisor.payload import (
+    find_cloud_hypervisor_gaps,
+    plan_cloud_hypervisor,
+)
+from launcher.hypervisor.cloudhypervisor.versions import clean_version
+from launcher.hypervisor.kvm import open_kvm, probe_kvm
+from launcher.hypervisor.model import CLOUD_HYPERVISOR
+from launcher.hypervisor.qemu.argv import PROGRAMS, find_qemu_gaps, plan_qemu
+from launcher.hypervisor.qemu.backend import QemuVmm
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from launcher.hypervisor.backend import Launch, Vmm
+    from launcher.hypervisor.choose import Choice
+    from launcher.hypervisor.model import VmSpec
+    from launcher.hypervisor.rundir import RunDir
+
+VERSION_S = 5.0  # for a program to say its version
+
+
+def gather_tools(spec: VmSpec, environ: Mapping[str, str]) -> Tools:
+    """Look what this machine offers; KVM is proven where nobody vouches for it."""
+    path = environ.get("PATH", os.defpath)
+    qemu = shutil.which(PROGRAMS.get(platform.machine(), "qemu-system-none"), path=path)
+    other = shutil.which(CLOUD_HYPERVISOR, path=path)
+    kvm = probe_kvm() if needs_proof(spec) else open_kvm()
+    return Tools(qemu=qemu or "", cloud_hypervisor=other or "", kvm=kvm)
+
+
+def plan_launch(spec: VmSpec, choice: Choice, rundir: RunDir) -> Launch:
+    """Return how to start the chosen program for a guest.
+
+    Raises:
+        HostError: this program cannot run that guest.
+    """
+    if choice.backend == CLOUD_HYPERVISOR:
+        return plan_cloud_hypervisor(spec, rundir, choice.program)
+    return plan_qemu(spec, rundir, choice.accelerator, choice.program, platform.machine())
+
+
+def find_gaps(spec: VmSpec, choice: Choice) -> list[tuple[str, str, str]]:
+    """Return what this guest wants and the chosen program has not.
+
+    Each is a variable's name without its prefix, a message and a hint.
+    """
+    if choice.backend == CLOUD_HYPERVISOR:
+        return find_cloud_hypervisor_gaps(spec, ask_version(choice.program))
+    return find_qemu_gaps(spec)
+
+
+def ask_version(program: str) -> str:
+    """Return what `cloud-hypervisor --version` says; empty where it says nothing."""
+    try:
+        done = subprocess.run(
+            [program, "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=VERSION_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return clean_version(done.stdout.decode(errors="replace"))
+
+
+def connect(backend: str, rundir: RunDir, launch: Launch | None = None) -> Vmm:
+    """Return the VMM that runs in a run directory, or is about to, by `launch`."""
+    if backend == CLOUD_HYPERVISOR:
+        return CloudHypervisorVmm(rundir, launch.payload if launch else "")
+    return QemuVmm(rundir)

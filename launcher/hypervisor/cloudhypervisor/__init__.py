@@ -1,0 +1,1 @@
+"""Cloud Hypervisor as the program that runs a guest."""

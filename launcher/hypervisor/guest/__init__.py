@@ -1,0 +1,1 @@
+"""What is inside a guest: its image, its seed disk, its first process."""

@@ -1,0 +1,1 @@
+"""The host: its configuration file, its checks, its preparation, its units."""

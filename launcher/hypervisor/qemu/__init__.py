@@ -1,0 +1,1 @@
+"""QEMU as the program that runs a guest."""

@@ -1,0 +1,108 @@
+"""Starts processes: cold, or warm from a fork server, with a cold start where that fails."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from launcher.errors import StartError
+from launcher.process import child
+from launcher.process.outcome import NotStarted, Started
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import select
+    from collections.abc import Mapping
+
+    from launcher.process.fleet import Fleet
+    from launcher.process.outcome import Outcome
+    from launcher.process.outputs import Outputs
+    from launcher.process.spec import ExitStatus, ProcessSpec
+    from launcher.process.warmth import Warmth
+
+
+class Starter:
+    """Starts the processes of a fleet."""
+
+    def __init__(self, outputs: Outputs, environ: Mapping[str, str]) -> None:
+        self._outputs = outputs
+        self._environ = environ
+        self._warmth: Warmth | None = None  # made with the first fork server
+
+    def start(self, spec: ProcessSpec) -> list[Outcome]:
+        """Start a process; one that is to be forked may come later, from `tend`."""
+        try:
+            output = self._outputs.open(spec)
+        except StartError as error:
+            return [NotStarted(name=spec.name, reason=error.message)]
+        except OSError as error:  # no descriptor to be had: limits of user or container
+            return [NotStarted(name=spec.name, reason=(error.strerror or str(error)).lower())]
+        if spec.warm is None or output is None:
+            return [self._start_cold(spec, output)]
+        if self._warmth is None:
+            # Sockets and JSON take half an interpreter's start: for those who use them.
+            from launcher.process.warmth import Warmth  # noqa: PLC0415
+
+            self._warmth = Warmth(self._outputs, self._environ, self._start_cold)
+        return self._warmth.start(spec, output, time.monotonic())
+
+    def _start_cold(self, spec: ProcessSpec, output: int | None) -> Outcome:
+        asked_at = time.monotonic()
+        try:
+            pid = child.start(spec, self._environ, output)
+        except StartError as error:
+            return NotStarted(name=spec.name, reason=error.message)
+        except OSError as error:  # no process to be had
+            return NotStarted(name=spec.name, reason=(error.strerror or str(error)).lower())
+        finally:
+            if output is not None:
+                os.close(output)
+        return Started(spec=spec, pid=pid, asked_at=asked_at)
+
+    # Fork servers, where there are any.
+
+    @property
+    def due(self) -> float:
+        """When to tend even if nothing happens."""
+        return self._warmth.due if self._warmth else float("inf")
+
+    def names(self) -> set[str]:
+        """Return the names of the fork servers, which have outputs too."""
+        return self._warmth.names() if self._warmth else set()
+
+    def watch(self, poll: select.poll) -> None:
+        """Register all that may become ready."""
+        if self._warmth:
+            self._warmth.watch(poll)
+
+    def tend(self, ready: Mapping[int, int]) -> list[Outcome]:
+        """Return what has come of the starts under way."""
+        return self._warmth.tend(ready, time.monotonic()) if self._warmth else []
+
+    def settle(self, fleet: Fleet) -> None:
+        """End the fork servers that are not needed any more."""
+        if self._warmth:
+            self._warmth.settle(fleet)
+
+    def call_off(self, name: str) -> bool:
+        """Call off a start under way; tell whether there was one."""
+        return self._warmth is not None and self._warmth.call_off(name)
+
+    def note_end(self, pid: int, status: ExitStatus) -> None:
+        """Note the end of a child that is no member of the fleet: it may be a fork server's."""
+        if self._warmth:
+            self._warmth.note_end(pid, status)
+
+    def claim(self, pid: int) -> ExitStatus | None:
+        """Return how a process ended of which we have been told only now; None: it has not."""
+        return self._warmth.claim(pid) if self._warmth else None
+
+    def distrust(self, name: str) -> None:
+        """Start this one cold from now on."""
+        if self._warmth:
+            self._warmth.distrusted.add(name)
+
+    def close(self) -> None:
+        """End the fork servers."""
+        if self._warmth:
+            self._warmth.close()

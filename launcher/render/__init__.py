@@ -1,0 +1,1 @@
+"""The same configuration for another home: compose, quadlet, systemd, Kubernetes."""

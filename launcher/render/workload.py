@@ -1,0 +1,220 @@
+"""From a plan for elsewhere to a workload: what each home needs to know, and what no home may get.
+
+Secrets are the reason why this may refuse: a rendered folder is committed, a ConfigMap is read by
+many. So a secret written out in the configuration is an error here, though `vllmd run` takes it.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+
+from launcher.config.problems import dotted
+from launcher.config.reader import Problems
+from launcher.config.secrets import is_secret_name
+from launcher.render.model import LISTEN_PORT, Server, Workload
+from launcher.render.overrides import merge
+from launcher.server.address import effective, effective_integer
+from launcher.server.facts import enabled_instances, log_path
+from launcher.server.gpus import AllGpus, GpuIds
+from launcher.server.secret_values import ENV, FILE, SECRET_OPTIONS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from launcher.config.problems import Path, Problem, TomlValue
+    from launcher.render.model import Options
+    from launcher.server.model import Instance, LauncherConfig
+    from launcher.server.plan import InstancePlan, LaunchPlan
+
+LONGEST_LABEL = 50  # of 63 that DNS allows: homes add words of their own
+# Options that may name a file or folder of this machine, to be read.
+PATH_OPTIONS = (
+    "model",
+    "tokenizer",
+    "hf_config_path",
+    "generation_config",
+    "chat_template",
+    "ssl_keyfile",
+    "ssl_certfile",
+    "ssl_ca_certs",
+)
+TEMPORARY = "/tmp"  # noqa: S108  (a container's own: every home has one)
+
+
+def plan_workload(plan: LaunchPlan, options: Options) -> tuple[Workload, tuple[Problem, ...]]:
+    """Return the workload of a plan, and what is wrong with it besides the plan's own problems."""
+    config = plan.config
+    problems = Problems(config.tree)
+    file = config.tree.documents[0]
+    name = posixpath.basename(file.origin.name)
+    project = options.project or label(posixpath.splitext(name)[0])
+    overrides: dict[str, TomlValue] = {}
+    for document in config.tree.documents[1:]:
+        overrides = merge(overrides, document.data)
+    variables, files = _find_secrets(config, problems)
+    enabled = enabled_instances(config)
+    servers = tuple(_server(each, plan) for each in plan.instances)
+    _check_labels(servers, problems)
+    if options.kind == "kubernetes":
+        _check_sizes(enabled, problems)
+    return Workload(
+        project=project,
+        file_name=name,
+        text=file.text,
+        image=options.image,
+        servers=servers,
+        overrides=overrides,
+        secret_variables=variables,
+        secret_files=files,
+        model_dirs=_model_dirs(enabled),
+        log_dirs=_log_dirs(enabled),
+        stop_s=max((server.stop_s for server in servers), default=30.0),
+        startup_s=max((server.startup_s for server in servers), default=1800.0),
+        listen_port=config.master.listen[1] if config.master.listen else LISTEN_PORT,
+    ), tuple(problems.found)
+
+
+def label(name: str) -> str:
+    """Write a name in the letters of a DNS label (RFC 1035): a-z first, then a-z, 0-9 and -."""
+    lower = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    begun = lower if lower[:1].isalpha() else f"v{lower}"
+    return begun[:LONGEST_LABEL].rstrip("-")
+
+
+def _server(planned: InstancePlan, plan: LaunchPlan) -> Server:
+    instance, address = planned.instance, planned.address
+    gpus = instance.control.gpu_ids
+    nodes = (instance.cluster.nodes or 1) if instance.cluster else 1
+    return Server(
+        name=instance.name,
+        label=label(instance.name),
+        port=address.port,
+        socket_path=address.socket_path,
+        interface=address.interface(),
+        tls=address.tls,
+        gpus=gpus.ids if isinstance(gpus, GpuIds) else (),
+        every_gpu=isinstance(gpus, AllGpus) and not _is_cpu_build(plan),
+        ranks=-(-_ranks(instance) // nodes),
+        nodes=nodes,
+        clustered=instance.cluster is not None,
+        open_places=_open_places(instance),
+        startup_s=planned.process.startup_timeout_s,
+        stop_s=planned.process.stop_timeout_s,
+        restart=instance.control.restart or "",
+        keeps_log=posixpath.dirname(log_path(instance)) != TEMPORARY,
+    )
+
+
+def _open_places(instance: Instance) -> tuple[str, ...]:
+    """Return the variables for what `[instance.<name>.cluster]` does not say."""
+    cluster = instance.cluster
+    if cluster is None:
+        return ()
+    said = {"NODES": cluster.nodes, "RANK": cluster.rank, "LEADER": cluster.leader}
+    return tuple(f"VLLMD_CLUSTER_{name}" for name, value in said.items() if value is None)
+
+
+def _check_sizes(instances: tuple[Instance, ...], problems: Problems) -> None:
+    """A LeaderWorkerSet has to know its size, and gives a rank to each of its pods."""
+    for instance in instances:
+        if instance.cluster is not None and instance.cluster.nodes is None:
+            message = f"nothing says how many machines '{instance.name}' spans"
+            problems.add(instance.cluster.path, message, "set nodes in [cluster]")
+
+
+def _is_cpu_build(plan: LaunchPlan) -> bool:
+    return bool(plan.vllm_version) and "cpu" in str(plan.vllm_version)
+
+
+def _ranks(instance: Instance) -> int:
+    sizes = (
+        effective_integer(instance, name, 1)
+        for name in ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
+    )
+    product = 1
+    for size in sizes:
+        product *= max(size, 1)
+    return product
+
+
+def _check_labels(servers: tuple[Server, ...], problems: Problems) -> None:
+    seen: dict[str, str] = {}
+    for server in servers:
+        former = seen.setdefault(server.label, server.name)
+        if former != server.name:
+            message = f"instances '{former}' and '{server.name}' are both '{server.label}' as DNS "
+            problems.add(
+                ("instance", server.name),
+                f"{message}writes names",
+                "rename one of them",
+                at_key=True,
+            )
+
+
+def _find_secrets(
+    config: LauncherConfig, problems: Problems
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the variables and files that hold secrets; note those that are written out."""
+    variables: dict[str, None] = {}
+    files: dict[str, None] = {}
+    for name, value, path in _secret_settings(config):
+        if value.startswith(ENV):
+            variables[value.removeprefix(ENV)] = None
+        elif value.startswith(FILE):
+            files[value.removeprefix(FILE)] = None
+        elif value:
+            problems.add(
+                path,
+                f"'{dotted(path)}' is written out: whoever reads the rendered files reads it too",
+                f'write "env:{_variable_name(name)}" or "file:/run/secrets/{name.lower()}"',
+            )
+    return tuple(variables), tuple(files)
+
+
+def _variable_name(name: str) -> str:
+    return SECRET_OPTIONS.get(name, name.upper())
+
+
+def _secret_settings(config: LauncherConfig) -> Iterator[tuple[str, str, Path]]:
+    enabled = enabled_instances(config)
+    for settings in (config.master.env, *(instance.env for instance in enabled)):
+        for setting in settings:
+            if is_secret_name(setting.name):
+                yield setting.name, setting.value, setting.path
+    for instance in enabled:
+        for option in instance.options:
+            value = option.value
+            if isinstance(value, list) and len(value) == 1:
+                value = value[0]
+            if option.name in SECRET_OPTIONS and isinstance(value, str):
+                yield option.name, value, option.path
+
+
+def _model_dirs(instances: tuple[Instance, ...]) -> tuple[str, ...]:
+    """Return the folders above local models, adapters and the like, none inside another."""
+    found: set[str] = set()
+    for instance in instances:
+        modules = effective(instance, "lora_modules")
+        paths = [str(module).partition("=")[2] for module in _items(modules)]
+        paths += [str(effective(instance, name)) for name in PATH_OPTIONS]
+        found.update(posixpath.dirname(path) for path in paths if path.startswith("/"))
+    return _outermost(found)
+
+
+def _items(value: TomlValue) -> list[TomlValue]:
+    return value if isinstance(value, list) else [value]
+
+
+def _log_dirs(instances: tuple[Instance, ...]) -> tuple[str, ...]:
+    found = {posixpath.dirname(log_path(instance)) for instance in instances}
+    return tuple(path for path in _outermost(found) if path != TEMPORARY)
+
+
+def _outermost(paths: set[str]) -> tuple[str, ...]:
+    return tuple(
+        path
+        for path in sorted(paths)
+        if not any(path != other and path.startswith(f"{other.rstrip('/')}/") for other in paths)
+    )

@@ -1,0 +1,223 @@
+"""Compose, quadlet, systemd and Kubernetes: the parts that a user would miss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from launcher.render.compose import render_compose
+from launcher.render.kubernetes import render_kubernetes
+from launcher.render.model import Options
+from launcher.render.quadlet import render_quadlet
+from launcher.render.systemd import render_systemd
+from tests.support.rendering import loaded, workload_of
+
+ONE = '[instance.a.server]\nmodel = "org/model"\nport = 8000\n'
+CPU = ONE + '[instance.a.control]\ngpu_ids = "none"\n'
+SECRET = ONE + 'api_key = "env:KEY"\n[instance.a.env]\nHF_TOKEN = "file:/run/secrets/hf"\n'
+LOOPBACK = ONE + 'host = "127.0.0.1"\n'
+
+
+def _service(toml: str) -> dict[str, Any]:
+    (document,) = loaded(render_compose(workload_of(toml))[0])
+    service: dict[str, Any] = document["services"]["vllm"]
+    return service
+
+
+def _objects(toml: str, **options: Any) -> dict[str, dict[str, Any]]:
+    files = render_kubernetes(workload_of(toml), Options(**options))
+    return {document["kind"]: document for document in loaded(files[0])}
+
+
+def _container(toml: str) -> dict[str, Any]:
+    pod = _objects(toml)["Deployment"]["spec"]["template"]["spec"]
+    container: dict[str, Any] = pod["containers"][0]
+    return container
+
+
+def _quadlet(toml: str) -> list[str]:
+    return render_quadlet(workload_of(toml))[0].text.splitlines()
+
+
+def _unit(toml: str) -> list[str]:
+    return render_systemd(workload_of(toml), Options())[0].text.splitlines()
+
+
+def test_compose_mounts_the_file_and_names_it() -> None:
+    service = _service(ONE)
+    assert service["environment"] == {"AUTO_INFER_VLLM_CONFIG": "/model-configs/vllm.toml"}
+    assert service["configs"] == [{"source": "vllm", "target": "/model-configs/vllm.toml"}]
+    assert "command" not in service
+
+
+def test_compose_reserves_all_gpus_for_an_instance_that_takes_all() -> None:
+    (device,) = _service(ONE)["deploy"]["resources"]["reservations"]["devices"]
+    assert device == {"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}
+
+
+def test_cpu_server_reserves_no_gpu_anywhere() -> None:
+    assert "deploy" not in _service(CPU)
+    assert not any(line.startswith("AddDevice") for line in _quadlet(CPU))
+    assert not _container(CPU)["resources"]
+
+
+def test_compose_takes_secrets_from_the_caller_and_from_files() -> None:
+    service = _service(SECRET)
+    assert service["environment"]["KEY"].startswith("${KEY:?")
+    assert service["secrets"] == [{"source": "hf", "target": "/run/secrets/hf"}]
+
+
+def test_compose_publishes_only_where_the_file_listens() -> None:
+    assert _service(ONE)["ports"] == ["8000:8000"]
+    assert _service(LOOPBACK)["ports"] == ["127.0.0.1:8000:8000"]
+    assert '"host": "0.0.0.0"' in _service(LOOPBACK)["environment"]["AUTO_INFER_VLLM_OVERRIDES"]
+
+
+def test_compose_escapes_its_own_dollar_sign() -> None:
+    workload = workload_of(ONE, '{"instance": {"a": {"server": {"chat_template": "$x"}}}}')
+    assert "$$x" in render_compose(workload)[0].text
+
+
+def test_server_on_a_socket_publishes_nothing() -> None:
+    text = '[instance.a.server]\nmodel = "org/model"\nuds = "/run/a.sock"\n'
+    assert "ports" not in _service(text)
+    objects = _objects(text)
+    assert "Service" not in objects
+    probe = objects["Deployment"]["spec"]["template"]["spec"]["containers"][0]["readinessProbe"]
+    assert probe["httpGet"] == {"path": "/readyz", "port": "launcher"}
+
+
+def test_quadlet_names_gpus_as_cdi_does() -> None:
+    text = ONE + '[instance.a.control]\ngpu_ids = "1,3"\n'
+    devices = [line for line in _quadlet(text) if line.startswith("AddDevice")]
+    assert devices == ["AddDevice=nvidia.com/gpu=1", "AddDevice=nvidia.com/gpu=3"]
+    assert "AddDevice=nvidia.com/gpu=all" in _quadlet(ONE)
+
+
+def test_quadlet_takes_secrets_of_podman() -> None:
+    lines = _quadlet(SECRET)
+    assert "Secret=KEY,type=env,target=KEY" in lines
+    assert "Secret=hf,type=mount,target=/run/secrets/hf,mode=0444" in lines
+
+
+def test_unit_gives_overrides_as_one_quoted_word() -> None:
+    workload = workload_of(ONE, '{"instance": {"a": {"server": {"max_model_len": 64}}}}')
+    text = render_systemd(workload, Options())[0].text
+    assert (
+        'Environment="AUTO_INFER_VLLM_OVERRIDES='
+        '{\\"instance\\": {\\"a\\": {\\"server\\": {\\"max_model_len\\": 64}}}}"' in text
+    )
+
+
+def test_unit_keeps_the_address_of_the_file() -> None:
+    assert not any("OVERRIDES" in line for line in _unit(LOOPBACK))
+
+
+def test_unit_reads_secrets_from_a_file_of_root() -> None:
+    assert "EnvironmentFile=/etc/vllmd/vllm.env" in _unit(SECRET)
+
+
+@pytest.mark.parametrize("render", [_quadlet, _unit])
+def test_units_do_not_restart_on_a_wrong_configuration(render: Any) -> None:
+    assert any(line.startswith("RestartPreventExitStatus") for line in render(ONE))
+
+
+def test_pod_asks_for_as_many_gpus_as_the_server_uses() -> None:
+    text = ONE + 'tensor_parallel_size = 2\n[instance.a.control]\ngpu_ids = "4,5"\n'
+    assert _container(text)["resources"] == {"limits": {"nvidia.com/gpu": 2}}
+
+
+def test_pod_gets_secrets_by_reference() -> None:
+    container = _container(SECRET)
+    reference = {"secretKeyRef": {"name": "vllm-secrets", "key": "KEY"}}
+    assert {"name": "KEY", "valueFrom": reference} in container["env"]
+    mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
+    assert mounts["/run/secrets/hf"]["subPath"] == "hf"
+
+
+def test_startup_probe_is_as_patient_as_the_file() -> None:
+    text = ONE + "[instance.a.control]\nstartup_timeout_s = 3605\n"
+    probe = _container(text)["startupProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] >= 3605
+
+
+def test_pod_with_another_file_is_another_pod() -> None:
+    first = _objects(ONE)["Deployment"]["spec"]["template"]["metadata"]["annotations"]
+    second = _objects(ONE + "\n")["Deployment"]["spec"]["template"]["metadata"]["annotations"]
+    assert first != second
+
+
+def test_namespace_and_monitor_are_added_when_asked_for() -> None:
+    objects = _objects(ONE, namespace="inference", service_monitor=True)
+    assert {each["metadata"]["namespace"] for each in objects.values()} == {"inference"}
+    ports = [each["port"] for each in objects["ServiceMonitor"]["spec"]["endpoints"]]
+    assert ports == ["http", "launcher"]
+    assert "ServiceMonitor" not in _objects(ONE)
+
+
+def test_tls_server_is_probed_over_tls() -> None:
+    text = ONE + 'ssl_keyfile = "/tls/key.pem"\nssl_certfile = "/tls/cert.pem"\n'
+    container = _container(text)
+    assert container["startupProbe"]["httpGet"]["scheme"] == "HTTPS"
+    assert {"name": "models", "mountPath": "/tls", "readOnly": True} in container["volumeMounts"]
+
+
+CLUSTER = """
+[instance.a.cluster]
+nodes = 2
+[instance.a.server]
+model = "org/model"
+port = 8000
+tensor_parallel_size = 4
+pipeline_parallel_size = 2
+"""
+# The rules of leaderworkerset.x-k8s.io/v1, from its API reference.
+SET_FIELDS = {"replicas", "leaderWorkerTemplate", "rolloutStrategy", "startupPolicy",
+              "networkConfig"}  # fmt: skip
+TEMPLATE_FIELDS = {"leaderTemplate", "workerTemplate", "size", "restartPolicy", "subGroupPolicy",
+                   "volumeClaimTemplates", "persistentVolumeClaimRetentionPolicy"}  # fmt: skip
+RESTART_POLICIES = {"RecreateGroupOnPodRestart", "RecreateGroupAfterStart", "None"}
+
+
+def test_instance_that_spans_machines_is_a_leaderworkerset() -> None:
+    objects = _objects(CLUSTER)
+    assert "Deployment" not in objects
+    group = objects["LeaderWorkerSet"]
+    assert group["apiVersion"] == "leaderworkerset.x-k8s.io/v1"
+    assert group["spec"].keys() <= SET_FIELDS
+    template = group["spec"]["leaderWorkerTemplate"]
+    assert template.keys() <= TEMPLATE_FIELDS
+    assert template["size"] == 2
+    assert template["restartPolicy"] in RESTART_POLICIES
+    assert objects["Service"]["spec"]["selector"]["leaderworkerset.sigs.k8s.io/worker-index"] == "0"
+
+
+def test_each_machine_asks_for_its_part_of_the_gpus() -> None:
+    template = _objects(CLUSTER)["LeaderWorkerSet"]["spec"]["leaderWorkerTemplate"]
+    for name in ("leaderTemplate", "workerTemplate"):
+        container = template[name]["spec"]["containers"][0]
+        assert container["resources"] == {"limits": {"nvidia.com/gpu": 4}}
+
+
+def test_worker_is_not_asked_for_requests() -> None:
+    template = _objects(CLUSTER)["LeaderWorkerSet"]["spec"]["leaderWorkerTemplate"]
+    worker = template["workerTemplate"]["spec"]["containers"][0]
+    leader = template["leaderTemplate"]["spec"]["containers"][0]
+    assert worker["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "launcher"}
+    assert leader["readinessProbe"]["httpGet"] == {"path": "/health", "port": "http"}
+
+
+def test_place_of_a_machine_that_the_file_names_is_left_to_the_controller() -> None:
+    named = CLUSTER.replace("nodes = 2", 'nodes = 2\nrank = 0\nleader = "10.0.0.1"')
+    text = render_kubernetes(workload_of(named), Options())[0].text
+    assert '"cluster": {"rank": null, "leader": null}' in text
+
+
+def test_machines_of_a_cluster_say_their_own_place() -> None:
+    service = _service(CLUSTER)
+    assert service["network_mode"] == "host"
+    assert "ports" not in service
+    assert service["environment"]["VLLMD_CLUSTER_RANK"].startswith("${VLLMD_CLUSTER_RANK:?")
+    assert "Network=host" in _quadlet(CLUSTER)
+    assert "EnvironmentFile=/etc/vllmd/vllm-cluster.env" in _unit(CLUSTER)
