@@ -49,11 +49,6 @@ class Links:
                 happened.append(news)
         return happened
 
-    def close(self) -> None:
-        """Hang up everywhere."""
-        for link in self._links.values():
-            link.close()
-
     def _adapt(self, fleet: Fleet) -> None:
         """Have a link for each member that wants one, and no other."""
         wanted = {

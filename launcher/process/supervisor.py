@@ -129,7 +129,6 @@ class Supervisor:
             self._kill_strangers()  # even if a bug of ours ended the loop
             if self._service is not None:
                 self._service.close()
-            self._links.close()
             self._signals.close()
         self._outputs.finish()
         return self._code
