@@ -156,8 +156,8 @@ def test_first_host_of_a_list_of_slurm(nodelist: str, host: str) -> None:
             {},
             "nothing says which machine of 'a' this is",
             (
-                "export VLLMD_CLUSTER_RANK=0, 1, ...; under LeaderWorkerSet, Slurm or torchrun it is "
-                "known"
+                "export VLLMD_CLUSTER_RANK=0, 1, ...; under LeaderWorkerSet, Slurm or torchrun "
+                "it is known"
             ),
         ),
         (
@@ -240,8 +240,8 @@ def test_first_host_of_a_list_of_slurm(nodelist: str, host: str) -> None:
             ),
             at(0),
             (
-                "'data_parallel_hybrid_lb' lets every machine answer requests, but a [cluster] has one "
-                "leader"
+                "'data_parallel_hybrid_lb' lets every machine answer requests, but a [cluster] "
+                "has one leader"
             ),
             "remove it, or remove [cluster] and run an instance on each machine",
         ),
