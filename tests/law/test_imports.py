@@ -57,7 +57,7 @@ PURE = (
     "client.batch.lines", "client.batch.retry", "client.batch.progress",
     "process.spec", "process.events", "process.fleet", "process.machine", "process.exitcode",
     "process.http", "process.status", "process.metrics", "process.routes", "cli.control_arguments",
-    "cli.show_status",
+    "cli.show_status", "process.greeting",
     "process.diagnosis", "process.timeline", "bundle", "cli.bundle_arguments",
 )  # fmt: skip
 EFFECTS = (
