@@ -123,9 +123,12 @@ def parse(words: list[str]) -> argparse.Namespace:
 def _riders(host: Host, asked: frozenset[str]) -> dict[str, dict[str, bytes]]:
     """Return what rides along, by runtimes; every file is checked as `vllmd check` does it."""
     found: dict[str, tuple[Document, ...]] = {}
+    loaded: dict[str, tuple[Document, ...]] = {"": ()}
     for runtime in host.config.runtimes:
         path = runtime.guest.config or host.environ.get(CONFIG_VARIABLE, "")
-        found[runtime.name] = _load(path, host.environ) if path else ()
+        if path not in loaded:
+            loaded[path] = _load(path, host.environ)
+        found[runtime.name] = loaded[path]
     known = {secret.name for documents in found.values() for secret in list_secrets(documents)}
     for name in sorted(asked - known):
         hint = render_hint(name, known) if known else "leave it out"
@@ -147,7 +150,8 @@ def _load(path: str, environ: Mapping[str, str]) -> tuple[Document, ...]:
     documents = load_documents(path, (), environ)
     plan = make_plan(path, (), environ, elsewhere=True)
     if errors_of(plan.problems):
-        raise ConfigError(errors_of(plan.problems), plan.config.tree.documents)
+        raise ConfigError(plan.problems, plan.config.tree.documents)
+    print_problems(plan.problems, plan.config.tree.documents)
     return documents
 
 
