@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from launcher.hypervisor.starting import Plan
 
 DESCRIPTION = """\
-Boot a guest and supervise it until it ends. SIGTERM or Ctrl-C shuts it down; a second one forces it.
-Exit code 0 after a shutdown, the entrypoint's code where the guest powered off by itself, 137 if
+Boot a guest and supervise it until it ends. SIGTERM or Ctrl-C shuts it down, a second one forces
+it. Exit code 0 after a shutdown, the entrypoint's code where the guest powered off by itself, 137 if
 it had to be forced, 128 + signal if its VMM was killed, 69 if this machine cannot run it, 78 if
 the variables are wrong."""
 EXAMPLES = """\
