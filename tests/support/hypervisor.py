@@ -52,7 +52,9 @@ class Host:
             self.file(name, b"x" * 512)
         for behaviour, (code, _) in GUESTS.items():
             self.file(behaviour, tiny_guest.render_kernel(code))
-        self.file("bin/cloud-hypervisor", f'#!/bin/sh\nexec {sys.executable} {FAKE} "$@"\n'.encode())
+        self.file(
+            "bin/cloud-hypervisor", f'#!/bin/sh\nexec {sys.executable} {FAKE} "$@"\n'.encode()
+        )
         (self.folder / "bin/cloud-hypervisor").chmod(0o755)
 
     def file(self, name: str, content: bytes) -> str:
