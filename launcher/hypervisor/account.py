@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 
+from launcher.errors import HostError
 from launcher.record import record
 
 TYPE_CHECKING = False
@@ -32,6 +33,22 @@ def with_home(environ: Mapping[str, str]) -> Mapping[str, str]:
     """Return the environment with `HOME` in it: systemd's system services start without one."""
     home = environ.get("HOME") or _entry(os.geteuid())[1]
     return {**environ, "HOME": home} if home else environ
+
+
+def find_owner(user: str) -> tuple[tuple[int, int], str]:
+    """Return the numbers of a user and of its group, and its home.
+
+    Raises:
+        HostError: this host has no such user.
+    """
+    try:
+        entry = pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
+    except KeyError:
+        raise HostError(
+            f"this host has no user '{user}'",
+            f"create it by 'useradd --create-home {user}', or set another as global.user",
+        ) from None
+    return (entry.pw_uid, entry.pw_gid), entry.pw_dir
 
 
 def _entry(uid: int) -> tuple[str, str]:

@@ -74,6 +74,15 @@ class Network:
 
 
 @record
+class Addressing:
+    """What a guest is told about its network. Without an address it asks by DHCP."""
+
+    address: str = ""  # with the length of the prefix: 10.111.0.11/24
+    gateway: str = ""
+    nameservers: tuple[str, ...] = ()
+
+
+@record
 class VmSpec:
     """One guest, whole: what a backend needs to boot it. Durations are in seconds."""
 

@@ -52,6 +52,8 @@ PURE = (
     "cli.hypervisor.arguments",
     "client.timeouts", "client.target", "client.messages", "client.events", "client.errors",
     "hypervisor.model", "hypervisor.variables", "hypervisor.environment", "hypervisor.host.model",
+    "hypervisor.host.values", "hypervisor.host.keys", "hypervisor.host.read",
+    "hypervisor.host.schema", "hypervisor.show_variables", "hypervisor.host.findings",
     "client.batch.lines", "client.batch.retry", "client.batch.progress",
     "process.spec", "process.events", "process.fleet", "process.machine", "process.exitcode",
     "process.http", "process.status", "process.metrics", "process.routes", "cli.control_arguments",
@@ -61,7 +63,7 @@ PURE = (
 EFFECTS = (
     "server.catalogue.data", "server.catalogue.installed", "kvbm.loading",
     "demo.writer", "pixi.capture", "pixi.project",
-    "bundle.archive", "bundle.by_pixi", "bundle.by_rattler", "bundle.generations",
+    "bundle.apart", "bundle.archive", "bundle.by_pixi", "bundle.by_rattler", "bundle.generations",
     "bundle.install", "bundle.progress", "bundle.tools", "bundle.verify", "bundle.wheels",
 )  # fmt: skip
 FORBIDDEN_IN_PURE = frozenset(

@@ -77,3 +77,20 @@ class HostConfig:
     common: GlobalConfig
     runtimes: tuple[Runtime, ...]
     network: NetworkConfig
+
+
+@record
+class HostSettings:
+    """What the environment alone says about the host's jobs, each its variable's value."""
+
+    log_level: str = "INFO"  # DEBUG, INFO, WARN or ERROR
+    dry_run: bool = False
+    kvm_group: str = "kvm"
+    hugepages_size: str = "2M"  # or "1G"
+    skip_nested: bool = False
+    skip_network: bool = False
+    systemd_dir: str = "/etc/systemd/system"
+    runtime_template: str = ""  # empty: ours
+    cloud_init_user: str = ""
+    ssh_key_path: str = ""
+    cloud_image: str = "Ubuntu 22.04"

@@ -1,4 +1,4 @@
-"""Hosts that leave nothing behind, also after a failed test."""
+"""Hosts for tests: with a network of their own, or without any."""
 
 from __future__ import annotations
 
@@ -6,27 +6,32 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.hypervisor import FAKE_CH, QEMU, Host
-from tests.support.require import require_program
+from tests.support.netns import Namespace
+from tests.support.preparing import HostCommands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+
+def _namespace() -> Iterator[Namespace]:
+    found = Namespace()
+    yield found
+    found.close()
+
+
+namespace = pytest.fixture(_namespace, name="namespace")
+world = pytest.fixture(_namespace, name="world")
+guest = pytest.fixture(_namespace, name="guest")
 
 
 @pytest.fixture
-def qemu() -> Iterator[Host]:
-    """Return a host whose guests run in QEMU, emulated."""
-    require_program("integration", "qemu-system-x86_64")
-    yield from _made(QEMU)
+def host(tmp_path: Path) -> HostCommands:
+    (tmp_path / "home").mkdir()
+    return HostCommands(tmp_path)
 
 
 @pytest.fixture
-def fake() -> Iterator[Host]:
-    """Return a host with a fake Cloud Hypervisor on PATH."""
-    yield from _made(FAKE_CH)
-
-
-def _made(backend: str) -> Iterator[Host]:
-    host = Host(backend)
-    yield host
-    host.clean()
+def networked(tmp_path: Path, namespace: Namespace) -> HostCommands:
+    (tmp_path / "home").mkdir()
+    return HostCommands(tmp_path, namespace)

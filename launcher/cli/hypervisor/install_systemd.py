@@ -1,0 +1,221 @@
+"""`vllmd-hypervisor install-systemd`: a unit and its environment file for each runtime."""
+
+from __future__ import annotations
+
+import os
+
+from launcher.cli.hypervisor.arguments import new_hypervisor_parser
+from launcher.config.problems import Origin, Problem
+from launcher.config.reader import Refusal
+from launcher.errors import EX_OK, ConfigError, HostError
+from launcher.hypervisor.account import find_owner
+from launcher.hypervisor.host.install import (
+    find_installed,
+    find_program,
+    install_file,
+    is_current,
+    is_systemd_running,
+    make_folder,
+    plan_installation,
+    read_own_template,
+    read_template,
+    remove_file,
+    run_systemctl,
+)
+from launcher.hypervisor.host.loading import load_host, require_runtimes
+from launcher.hypervisor.host.units import INITIALIZE_UNIT, Installation, unit_name
+from launcher.hypervisor.variables import HOST_VARIABLES
+from launcher.output import print_problems
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+    from launcher.hypervisor.host.loading import Host
+
+SYSTEMD_DIR = "VLLMD_SYSTEMD_DIR"
+TEMPLATE = "VLLMD_RUNTIME_TEMPLATE"
+
+DESCRIPTION = """\
+Install a systemd unit and its environment file (mode 0600) for each runtime of the host's file,
+and a unit that runs 'vllmd-hypervisor initialize' at boot. With --user the units are those of
+your own service manager, without root. What was not written by this command is never replaced
+or removed."""
+EXAMPLES = """\
+examples:
+  sudo vllmd-hypervisor install-systemd
+  vllmd-hypervisor install-systemd --user --dry-run
+  sudo vllmd-hypervisor install-systemd --uninstall
+
+exit codes: 0 done; 64 wrong usage; 69 not possible here; 78 the configuration is wrong
+"""
+
+
+def main(argv: list[str], environ: Mapping[str, str]) -> int:
+    """Install or uninstall, and return the exit code.
+
+    Raises:
+        UsageError: wrong command line.
+        ConfigError: the host's file, a variable or the template is wrong.
+        HostError: something cannot be written.
+    """
+    arguments = parse(argv)
+    host = load_host(environ)
+    print_problems(host.warnings, host.documents)
+    systemd_dir = _systemd_dir(host, user=arguments.user)
+    dry_run = arguments.dry_run or host.settings.dry_run
+    if arguments.uninstall:
+        return _uninstall(host, systemd_dir, user=arguments.user, dry_run=dry_run)
+    return _install(host, systemd_dir, user=arguments.user, dry_run=dry_run)
+
+
+def parse(words: list[str]) -> argparse.Namespace:
+    """Parse the words of the command.
+
+    Raises:
+        UsageError: words that mean nothing.
+    """
+    parser = new_hypervisor_parser("install-systemd", DESCRIPTION, EXAMPLES)
+    parser.add_argument(
+        "--user",
+        action="store_true",
+        help=f"units of your own service manager, in $HOME/.config/systemd/user "
+        f"(default: of the system, in {SYSTEMD_DIR})",
+    )
+    parser.add_argument("--uninstall", action="store_true", help="stop and remove our units")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="show each step and change nothing (default: VLLMD_HYPERVISOR_DRY_RUN)",
+    )
+    return parser.parse_args(words)
+
+
+def _systemd_dir(host: Host, *, user: bool) -> str:
+    if user and not host.environ.get(SYSTEMD_DIR, "").strip():
+        base = host.environ.get("XDG_CONFIG_HOME") or f"{host.environ.get('HOME', '')}/.config"
+        return f"{base}/systemd/user"
+    return host.settings.systemd_dir
+
+
+def _install(host: Host, systemd_dir: str, *, user: bool, dry_run: bool) -> int:
+    require_runtimes(host)
+    owner, home = _owner(host, user=user, dry_run=dry_run)
+    installation = _installation(host, home, user=user)
+    try:
+        folders, files = plan_installation(host.config, installation, systemd_dir, owner)
+    except Refusal as refusal:
+        origin = Origin(kind="file", name=host.settings.runtime_template)
+        problem = Problem(message=refusal.message, hint=refusal.hint, origin=origin)
+        raise ConfigError((problem,)) from None
+    wanted = {file.path for file in files}
+    config_dir = host.config.common.config_dir
+    for path in (each for each in find_installed(systemd_dir, config_dir) if each not in wanted):
+        _remove(path, user=user, dry_run=dry_run)
+    for folder in () if dry_run else folders:
+        make_folder(folder)
+    changed = [file for file in files if not is_current(file)]
+    for file in files:
+        _say("write" if file in changed else "unchanged", file.path, dry_run=dry_run)
+        if dry_run and file in changed:
+            print("".join(f"    {line}\n" for line in file.text.splitlines()), end="")
+        elif file in changed:
+            install_file(file)
+    _reload(user=user, dry_run=dry_run, needed=bool(changed))
+    _tell_next(host, user=user)
+    return EX_OK
+
+
+def _owner(host: Host, *, user: bool, dry_run: bool) -> tuple[tuple[int, int] | None, str]:
+    """Return whose the environment files are (None: ours), and the home of that user."""
+    name = host.config.common.user
+    home = host.environ.get("HOME", "")
+    if user or name in {host.account.user, str(host.account.uid)}:
+        return None, home
+    if dry_run:
+        try:
+            return find_owner(name)
+        except HostError:
+            return None, f"/home/{name}"
+    if host.account.uid != 0:
+        raise HostError(f"only root can install units for the user '{name}'", "run it as root")
+    return find_owner(name)
+
+
+def _installation(host: Host, home: str, *, user: bool) -> Installation:
+    own = host.settings.runtime_template
+    packaged = "runtime-user.service" if user else "runtime.service"
+    return Installation(
+        program=find_program(),
+        home=home,
+        kvm_group=host.settings.kvm_group,
+        hugepages_size=host.settings.hugepages_size,
+        template=read_own_template(own) if own else read_template(packaged),
+        user_units=user,
+        with_network=not host.settings.skip_network,
+        environment=_boot_environment(host),
+    )
+
+
+def _boot_environment(host: Host) -> dict[str, str]:
+    """Return the variables by which `initialize` finds at boot what was found now."""
+    found = {
+        variable.name: host.environ[variable.name]
+        for variable in HOST_VARIABLES
+        if "initialize" in variable.used_by and host.environ.get(variable.name, "").strip()
+    }
+    found.pop("VLLMD_HYPERVISOR_DRY_RUN", None)
+    found |= {
+        "HOME": host.environ.get("HOME", ""),
+        "VLLMD_HYPERVISOR_CONFIG": host.config.path and os.path.abspath(host.config.path),
+        "VLLMD_HYPERVISOR_STATE_DIR": host.config.common.state_dir,
+        "VLLMD_SYSTEMD_USER": host.config.common.user,
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _uninstall(host: Host, systemd_dir: str, *, user: bool, dry_run: bool) -> int:
+    paths = find_installed(systemd_dir, host.config.common.config_dir)
+    if not paths:
+        print("nothing is installed")
+        return EX_OK
+    for path in paths:
+        _remove(path, user=user, dry_run=dry_run)
+    _reload(user=user, dry_run=dry_run, needed=True)
+    return EX_OK
+
+
+def _remove(path: str, *, user: bool, dry_run: bool) -> None:
+    _say("remove", path, dry_run=dry_run)
+    if dry_run:
+        return
+    if path.endswith(".service") and is_systemd_running():
+        run_systemctl(("disable", "--now", os.path.basename(path)), user=user)
+    remove_file(path)
+
+
+def _reload(*, user: bool, dry_run: bool, needed: bool) -> None:
+    if needed and is_systemd_running():
+        command = "systemctl --user daemon-reload" if user else "systemctl daemon-reload"
+        _say("run", command, dry_run=dry_run)
+        if not dry_run:
+            run_systemctl(("daemon-reload",), user=user)
+
+
+def _tell_next(host: Host, *, user: bool) -> None:
+    command = "systemctl --user enable --now" if user else "systemctl enable --now"
+    units = [] if user else [INITIALIZE_UNIT]
+    units += [unit_name(runtime) for runtime in host.config.runtimes]
+    print(f"next: {command} {' '.join(units)}")
+    if user:
+        print(f"next: loginctl enable-linger {host.account.user}")
+        if not host.settings.skip_network and not all(r.guest.net for r in host.config.runtimes):
+            print("note: taps are made by root: sudo vllmd-hypervisor initialize")
+        if any(runtime.gpus for runtime in host.config.runtimes):
+            print("note: a user's own units may lock little memory; GPUs need units of the system")
+
+
+def _say(deed: str, what: str, *, dry_run: bool) -> None:
+    would = "would " if dry_run and deed != "unchanged" else ""
+    print(f"{would}{deed}: {what}")

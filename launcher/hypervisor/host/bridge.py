@@ -1,0 +1,385 @@
+"""The guests' network: a bridge with a subnet of its own and NAT, and a tap for each runtime.
+
+The host's own interface joins the bridge only when that is asked for: its address moves, which
+may end the session of whoever asks, and Wi-Fi cannot join at all.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+
+from launcher.errors import HostError
+from launcher.hypervisor.host.addresses import host_address
+from launcher.hypervisor.host.deeds import write_setting
+from launcher.hypervisor.host.links import (
+    Route,
+    add_bridge,
+    add_tap,
+    change_address,
+    delete_link,
+    gather_network,
+    replace_route,
+    set_master,
+    set_state,
+)
+from launcher.hypervisor.host.nat import (
+    AddNat,
+    AllowForwarding,
+    is_forwarding_refused,
+    is_nat_there,
+)
+from launcher.hypervisor.sysfs import read_line
+from launcher.record import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from launcher.hypervisor.host.deeds import Deed, Machine
+    from launcher.hypervisor.host.links import Link, NetworkFacts
+    from launcher.hypervisor.host.model import HostConfig
+
+BRIDGE_KIND, TAP_KIND = "bridge", "tun"
+
+
+@record
+class AddBridge:
+    """A bridge, up. It takes the MAC address of the interface that is to join it, if any."""
+
+    bridge: str
+    mac: str = ""
+
+    volatile = True
+
+    def say(self) -> str:
+        """Say what is done."""
+        return f"create the bridge '{self.bridge}'"
+
+    def perform(self, machine: Machine) -> AddBridge:
+        """Create it.
+
+        Raises:
+            HostError: the kernel refuses.
+        """
+        del machine
+        add_bridge(self.bridge, self.mac)
+        set_state(self.bridge, up=True)
+        return self
+
+    def undo(self, machine: Machine) -> str:
+        """Delete it, unless somebody else's devices are its ports.
+
+        Raises:
+            HostError: they are.
+        """
+        del machine
+        links = gather_network().links
+        if self.bridge not in links:
+            return ""
+        ports = [link.name for link in links.values() if link.master == self.bridge]
+        if ports:
+            raise HostError(
+                f"the bridge '{self.bridge}' has other ports: {', '.join(ports)}",
+                f"take them off: ip link set {ports[0]} nomaster",
+            )
+        delete_link(self.bridge)
+        return f"deleted the bridge '{self.bridge}'"
+
+
+@record
+class AddAddress:
+    """The host's address on the bridge."""
+
+    link: str
+    address: str
+
+    volatile = True
+
+    def say(self) -> str:
+        """Say what is done."""
+        return f"give '{self.link}' the address {self.address}"
+
+    def perform(self, machine: Machine) -> AddAddress:
+        """Add it.
+
+        Raises:
+            HostError: the kernel refuses.
+        """
+        del machine
+        change_address("add", self.link, self.address)
+        return self
+
+    def undo(self, machine: Machine) -> str:
+        """Remove it."""
+        del machine
+        link = gather_network().links.get(self.link)
+        if link is None or self.address not in link.addresses:
+            return ""
+        change_address("del", self.link, self.address)
+        return f"took the address {self.address} from '{self.link}'"
+
+
+@record
+class AddTap:
+    """A runtime's network device, which the guests' user may open."""
+
+    tap: str
+    uid: int
+    gid: int
+
+    volatile = True
+
+    def say(self) -> str:
+        """Say what is done."""
+        return f"create the tap '{self.tap}' for the user {self.uid}"
+
+    def perform(self, machine: Machine) -> AddTap:
+        """Create it.
+
+        Raises:
+            HostError: the kernel refuses.
+        """
+        del machine
+        add_tap(self.tap, self.uid, self.gid)
+        return self
+
+    def undo(self, machine: Machine) -> str:
+        """Delete it, unless a guest has it open.
+
+        Raises:
+            HostError: a guest has.
+        """
+        del machine
+        link = gather_network().links.get(self.tap)
+        if link is None:
+            return ""
+        if link.up and link.carrier:
+            raise HostError(f"a guest uses the tap '{self.tap}'", "stop the guest first")
+        delete_link(self.tap)
+        return f"deleted the tap '{self.tap}'"
+
+
+@record
+class AddPort:
+    """A device becomes a port of the bridge, and is brought up."""
+
+    port: str
+    bridge: str
+
+    volatile = True
+
+    def say(self) -> str:
+        """Say what is done."""
+        return f"make '{self.port}' a port of '{self.bridge}'"
+
+    def perform(self, machine: Machine) -> AddPort:
+        """Make it so.
+
+        Raises:
+            HostError: the kernel refuses.
+        """
+        del machine
+        set_master(self.port, self.bridge)
+        set_state(self.port, up=True)
+        return self
+
+    def undo(self, machine: Machine) -> str:
+        """Take it off the bridge; a tap is about to be deleted anyway, and says so itself."""
+        del machine
+        link = gather_network().links.get(self.port)
+        if link is None or link.master != self.bridge or link.kind == TAP_KIND:
+            return ""
+        set_master(self.port, "")
+        return f"took '{self.port}' off '{self.bridge}'"
+
+
+@record
+class MoveAddresses:
+    """Addresses and routes of an interface go to the bridge that it is a port of."""
+
+    origin: str
+    target: str
+    addresses: tuple[str, ...]
+    routes: tuple[tuple[str, str, int, int], ...]  # to, gateway, metric, protocol
+
+    volatile = True
+
+    def say(self) -> str:
+        """Say what is done."""
+        what = ", ".join(self.addresses) or "no address"
+        return f"move {what} and {len(self.routes)} routes from '{self.origin}' to '{self.target}'"
+
+    def perform(self, machine: Machine) -> MoveAddresses:
+        """Move them.
+
+        Raises:
+            HostError: the kernel refuses.
+        """
+        del machine
+        self._move(self.origin, self.target)
+        return self
+
+    def undo(self, machine: Machine) -> str:
+        """Move them back."""
+        del machine
+        links = gather_network().links
+        if self.origin not in links or self.target not in links:
+            return ""
+        self._move(self.target, self.origin)
+        return f"moved the addresses of '{self.target}' back to '{self.origin}'"
+
+    def _move(self, origin: str, target: str) -> None:
+        links = gather_network().links
+        for address in self.addresses:
+            if address in links[origin].addresses:
+                change_address("del", origin, address)
+            if address not in links[target].addresses:
+                change_address("add", target, address)
+        for to, gateway, metric, protocol in self.routes:
+            replace_route(
+                Route(to=to, gateway=gateway, interface=target, metric=metric, protocol=protocol)
+            )
+
+
+@record
+class Forward:
+    """Packets that come in by a device may leave by another one."""
+
+    link: str
+    former: str = ""
+
+    volatile = True
+
+    def say(self) -> str:
+        """Say what is done."""
+        return f"forward packets that come in by '{self.link}'"
+
+    def perform(self, machine: Machine) -> Forward:
+        """Turn it on.
+
+        Raises:
+            HostError: the kernel refuses.
+        """
+        path = forwarding_path(machine, self.link)
+        former = read_line(path) or "0"
+        write_setting(path, "1")
+        return Forward(link=self.link, former=former)
+
+    def undo(self, machine: Machine) -> str:
+        """Turn it off again."""
+        path = forwarding_path(machine, self.link)
+        if not os.path.exists(path) or read_line(path) != "1" or self.former == "1":
+            return ""
+        write_setting(path, self.former)
+        return f"no longer forward packets of '{self.link}'"
+
+
+def forwarding_path(machine: Machine, link: str) -> str:
+    """Return the setting of one device; that of all devices stays as it is (ip-sysctl)."""
+    # A dot in the name of a device is a slash in the name of its settings.
+    return f"{machine.procfs}/sys/net/ipv4/conf/{link}/forwarding"
+
+
+def plan_network(
+    config: HostConfig, facts: NetworkFacts, machine: Machine, owner: tuple[int, int]
+) -> list[Deed]:
+    """Plan what is missing of the network.
+
+    Raises:
+        HostError: a name or the subnet is taken, or there is no interface to the world.
+    """
+    network = config.network
+    bridge = _require_kind(facts, network.bridge_name, BRIDGE_KIND)
+    joins = network.join
+    interface = network.default_interface or facts.outgoing()
+    if network.default_interface and network.default_interface not in facts.links:
+        raise HostError(
+            f"this host has no interface '{network.default_interface}'",
+            "correct VLLMD_HOST_INTERFACE or network.default_interface",
+        )
+    deeds: list[Deed] = []
+    if joins:
+        deeds += _plan_join(network.bridge_name, bridge, interface, facts)
+    else:
+        deeds += _plan_subnet(network.bridge_name, bridge, network.subnet, facts)
+        deeds += _plan_nat(network.bridge_name, network.subnet, interface, facts, machine)
+    for runtime in config.runtimes:
+        if not runtime.guest.net:
+            deeds += _plan_tap(runtime.tap(), network.bridge_name, facts, owner)
+    return deeds
+
+
+def _plan_subnet(name: str, bridge: Link | None, subnet: str, facts: NetworkFacts) -> list[Deed]:
+    address = host_address(subnet)
+    wanted = ipaddress.IPv4Network(subnet)
+    for link in facts.links.values():
+        for other in link.addresses:
+            taken = ipaddress.IPv4Interface(other).network
+            if link.name != name and taken.overlaps(wanted):
+                raise HostError(
+                    f"'{link.name}' has the address {other}, which is in the subnet {subnet}",
+                    "set network.subnet to one that nobody uses",
+                )
+    deeds: list[Deed] = [] if bridge else [AddBridge(bridge=name)]
+    if bridge is None or address not in bridge.addresses:
+        deeds.append(AddAddress(link=name, address=address))
+    return deeds
+
+
+def _plan_nat(
+    name: str, subnet: str, interface: str, facts: NetworkFacts, machine: Machine
+) -> list[Deed]:
+    deeds: list[Deed] = [
+        Forward(link=link)
+        for link in (name, interface)
+        if link and not (link in facts.links and read_line(forwarding_path(machine, link)) == "1")
+    ]
+    if not is_nat_there(name):
+        deeds.append(AddNat(bridge=name, subnet=subnet))
+    if is_forwarding_refused(name):
+        deeds.append(AllowForwarding(bridge=name))
+    return deeds
+
+
+def _plan_join(name: str, bridge: Link | None, interface: str, facts: NetworkFacts) -> list[Deed]:
+    if not interface:
+        raise HostError(
+            "there is no active interface to join the bridge",
+            "name one: VLLMD_HOST_INTERFACE or network.default_interface",
+        )
+    link = facts.links[interface]
+    if name in {interface, link.master}:
+        return []
+    if link.master:
+        raise HostError(
+            f"'{interface}' is a port of '{link.master}' already", "set network.bridge_name to it"
+        )
+    deeds: list[Deed] = [] if bridge else [AddBridge(bridge=name, mac=link.mac)]
+    routes = tuple(
+        (each.to, each.gateway, each.metric, each.protocol)
+        for each in facts.routes
+        if each.interface == interface
+    )
+    deeds.append(AddPort(port=interface, bridge=name))
+    if link.addresses:
+        deeds.append(
+            MoveAddresses(origin=interface, target=name, addresses=link.addresses, routes=routes)
+        )
+    return deeds
+
+
+def _plan_tap(name: str, bridge: str, facts: NetworkFacts, owner: tuple[int, int]) -> list[Deed]:
+    tap = _require_kind(facts, name, TAP_KIND)
+    deeds: list[Deed] = [] if tap else [AddTap(tap=name, uid=owner[0], gid=owner[1])]
+    if tap is None or tap.master != bridge or not tap.up:
+        deeds.append(AddPort(port=name, bridge=bridge))
+    return deeds
+
+
+def _require_kind(facts: NetworkFacts, name: str, kind: str) -> Link | None:
+    link = facts.links.get(name)
+    if link is not None and link.kind != kind:
+        raise HostError(
+            f"this host has an interface '{name}' already, and it is no {kind}",
+            "take another name, or rename the interface",
+        )
+    return link

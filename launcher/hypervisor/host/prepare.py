@@ -1,0 +1,159 @@
+"""Prepare a host for its runtimes: look, plan what is missing, do it, and write it down."""
+
+from __future__ import annotations
+
+import os
+
+from launcher.errors import HostError
+from launcher.hypervisor.account import find_owner
+from launcher.hypervisor.host.bridge import plan_network
+from launcher.hypervisor.host.deeds import MakeFolder, plan_folders
+from launcher.hypervisor.host.hugepages import (
+    AddHugePages,
+    find_shortage,
+    plan_hugepages,
+    shortage_hint,
+)
+from launcher.hypervisor.host.journal import journal_path, read_journal, write_journal
+from launcher.hypervisor.host.links import gather_network
+from launcher.hypervisor.host.vfio import plan_devices, plan_group_owner
+from launcher.record import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from launcher.hypervisor.host.deeds import Deed, Machine
+    from launcher.hypervisor.host.loading import Host
+
+
+@record
+class Plan:
+    """What is missing of a host, in the order in which it is done, and what stands in the way."""
+
+    deeds: tuple[Deed, ...]
+    obstacles: tuple[HostError, ...]
+
+
+def plan_host(
+    host: Host, machine: Machine, done: Sequence[Deed], *, take_display: bool = False
+) -> Plan:
+    """Plan what is missing; `done` is what the journal says."""
+    config, settings = host.config, host.settings
+    owner = (host.account.uid, host.account.gids[0])
+    deeds: list[Deed] = []
+    obstacles: list[HostError] = []
+
+    def stage(plan: Callable[[], Sequence[Deed]]) -> None:
+        try:
+            deeds.extend(plan())
+        except HostError as error:
+            obstacles.append(error)
+
+    try:
+        owner, _ = find_owner(config.common.user)
+    except HostError as error:
+        obstacles.append(error)
+    stage(lambda: plan_folders(_folders(host), _own_folders(host), *owner))
+    stage(lambda: plan_hugepages(config.runtimes, settings.hugepages_size, machine, done))
+    if not settings.skip_network:
+        stage(lambda: plan_network(config, gather_network(), machine, owner))
+    stage(lambda: plan_devices(config.runtimes, machine, take_display=take_display))
+    stage(lambda: plan_group_owner(config.runtimes, machine, owner))
+    told = {(error.message, error.hint): error for error in obstacles}
+    return Plan(deeds=tuple(deeds), obstacles=tuple(told.values()))
+
+
+def _folders(host: Host) -> tuple[str, ...]:
+    # The journal's folder first: whatever is done after it can be written down at once.
+    return (*sorted(_own_folders(host)), host.config.common.config_dir)
+
+
+def _own_folders(host: Host) -> frozenset[str]:
+    """Return the folders that nobody but the guests' user has a business in."""
+    state = host.config.common.state_dir
+    return frozenset([state, *(f"{state}/{runtime.name}" for runtime in host.config.runtimes)])
+
+
+class Preparation:
+    """The journal of a host, and what is done with it."""
+
+    def __init__(self, host: Host, machine: Machine) -> None:
+        """Read the journal.
+
+        Raises:
+            HostError: it is not ours, or broken.
+        """
+        self._host = host
+        self._machine = machine
+        self._boot_id = machine.boot_id()
+        self._path = journal_path(host.config.common.state_dir)
+        self.done = read_journal(self._path, self._boot_id)
+
+    def perform(self, deeds: Sequence[Deed]) -> Iterator[tuple[Deed, str]]:
+        """Do some deeds; yield each that was done, and what the kernel has held back of it.
+
+        Raises:
+            HostError: one is not possible; those before it were done, and are in the journal.
+        """
+        for deed in deeds:
+            done = deed.perform(self._machine)
+            self.done.append(done)
+            if os.path.isdir(os.path.dirname(self._path)):
+                write_journal(self._path, self.done, self._boot_id)
+            short = ""
+            if isinstance(deed, AddHugePages) and isinstance(done, AddHugePages):
+                short = find_shortage(deed, done)
+            yield done, short
+
+    def finish_devices(self) -> Iterator[tuple[Deed, str]]:
+        """Give the groups, which are there when their devices are bound, to the guests' user.
+
+        Raises:
+            HostError: that is not possible.
+        """
+        owner, _ = find_owner(self._host.config.common.user)
+        runtimes = self._host.config.runtimes
+        yield from self.perform(plan_group_owner(runtimes, self._machine, owner))
+
+    def undo(self) -> Iterator[str]:
+        """Take everything back, last first; yield what was done.
+
+        What cannot be taken back stays in the journal.
+
+        Raises:
+            HostError: something cannot be taken back; the rest was.
+        """
+        kept: list[Deed] = []
+        obstacle: HostError | None = None
+        while self.done:
+            deed = self.done.pop()
+            last = self._holds_journal(deed)
+            try:
+                said = "" if last and kept else self._undo_one(deed, last=last)
+            except HostError as error:
+                obstacle = obstacle or error
+                kept.append(deed)
+                continue
+            if last and kept:
+                kept.append(deed)
+            elif not last:
+                write_journal(self._path, [*self.done, *kept[::-1]], self._boot_id)
+            if said:
+                yield said
+        self.done = kept[::-1]
+        if obstacle is not None:
+            raise obstacle
+
+    def _undo_one(self, deed: Deed, *, last: bool) -> str:
+        if last:  # its folder can only go when the journal is gone
+            write_journal(self._path, [], self._boot_id)
+        return deed.undo(self._machine)
+
+    def _holds_journal(self, deed: Deed) -> bool:
+        return isinstance(deed, MakeFolder) and self._path.startswith(f"{deed.path}/")
+
+
+def hint_of(deed: Deed) -> str:
+    """Say what to do where the kernel has held something back."""
+    return shortage_hint(deed.size) if isinstance(deed, AddHugePages) else ""
