@@ -145,11 +145,14 @@ class Host:
 
     def wait_state(self, state: str, env: Mapping[str, str]) -> dict[str, Any]:
         """Wait until the status is this; return it."""
-        return wait_until(
-            lambda: found if (found := self.status(env))["state"] == state else None,
-            f"status {state}; so far: {self.said()}",
-            within_s=30,
-        )
+        found: dict[str, Any] = {}
+
+        def reached() -> bool:
+            found.update(self.status(env))
+            return found["state"] == state
+
+        wait_until(reached, f"status {state}; so far: {self.said()}", within_s=30)
+        return found
 
     def said(self) -> str:
         """Return what `start` has said so far."""

@@ -30,6 +30,12 @@ def with_knobs(host: Host, **knobs: object) -> dict[str, str]:
     return host.environ({"FAKE_CH": json.dumps(knobs)})
 
 
+def wait_created(host: Host) -> None:
+    """Wait until the VMM has been told what to boot."""
+    console = host.rundir() / "console.sock"
+    wait_until(console.exists, "the guest is created")
+
+
 @pytest.mark.parametrize("version", ["40.0.0", "47.0.0", "53.0.0", "54.0.0"])
 def test_every_version_from_40_on_runs_and_stops(fake: Host, version: str) -> None:
     env = with_knobs(fake, version=version)
@@ -77,7 +83,7 @@ def test_failed_creation_leaves_nothing(fake: Host) -> None:
 def test_boot_that_hangs_is_starting_not_stopped(fake: Host) -> None:
     env = with_knobs(fake, boot="hang")
     fake.start(env=env)
-    wait_until(lambda: (fake.rundir() / "console.sock").exists(), "the guest is created")
+    wait_created(fake)
     found = fake.wait_state("starting", env)
     assert "busy" in found["detail"]
     assert is_alive(found["pid"])
@@ -86,7 +92,7 @@ def test_boot_that_hangs_is_starting_not_stopped(fake: Host) -> None:
 
 def test_boot_that_hangs_can_be_interrupted(fake: Host) -> None:
     process = fake.start(env=with_knobs(fake, boot="hang"))
-    wait_until(lambda: (fake.rundir() / "console.sock").exists(), "the guest is created")
+    wait_created(fake)
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 0
     assert "the guest is not up yet, it is stopped" in fake.said()
@@ -96,7 +102,7 @@ def test_boot_that_hangs_can_be_interrupted(fake: Host) -> None:
 def test_boot_that_hangs_can_be_stopped(fake: Host) -> None:
     env = with_knobs(fake, boot="hang", signals="ignore")
     process = fake.start(env=env)
-    wait_until(lambda: (fake.rundir() / "console.sock").exists(), "the guest is created")
+    wait_created(fake)
     assert fake.ask("stop", env=env).code == 0
     process.wait(10)
     assert fake.left() == []
@@ -141,7 +147,6 @@ def test_entrypoints_code_is_that_of_start(fake: Host) -> None:
     process = fake.run(env=env)
     wait_until(lambda: fake.status(env)["guest"], "a report")
     # The guest's own power-off, as far as its supervisor can tell: nobody has asked for it.
-    wait_until(lambda: (fake.rundir() / "guest.json").exists(), "the report is written down")
     found = fake.wait_state("running", env)
     os.kill(found["pid"], signal.SIGTERM)
     assert process.wait(10) == 3
