@@ -292,7 +292,7 @@ OTHER_VARIABLES = {
     "VLLMD_CONTAINER_GRACE_S": "Seconds that a container's stop leaves to the launcher",
     "VLLMD_INSTANCE": "Name of the instance, in the environment of each server",
     "VLLMD_SOCKET": "Control socket of a running launcher",
-    "VLLMD_SPARE": "Marks a server that is held ready, in its environment",
+    "VLLMD_SPARE": "Room for variables, in the environment of a server that is held ready",
     "VLLMD_TEST_IMAGE_CACHE": "Folder of images, for the tests",
     "VLLMD_TEST_RUN": "Marks the processes of a test",
     "VLLMD_TEST_VLLM_PYTHON": "Interpreter with vLLM, for the tests",

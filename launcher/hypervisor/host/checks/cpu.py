@@ -75,7 +75,8 @@ def check_kvm(survey: Survey) -> Finding:
         return Finding(name=name, status=SKIP if present else FAIL, seen=seen, why=KVM_WHY,
                        mend="" if present else _load_kvm(survey))  # fmt: skip
     if machine.kvm.works:
-        return Finding(name=name, status=OK, seen="a virtual machine runs in it", why=KVM_WHY)
+        seen = "a virtual machine runs in it" if survey.vendor else "/dev/kvm answers"
+        return Finding(name=name, status=OK, seen=seen, why=KVM_WHY)
     mend = _load_kvm(survey)
     if machine.kvm.denied:
         group = survey.settings.kvm_group
