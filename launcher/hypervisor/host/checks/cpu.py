@@ -170,7 +170,7 @@ def check_cpus(survey: Survey) -> Finding:
 def _find_group(survey: Survey, group: str) -> tuple[int | None, tuple[str, ...]]:
     for line in survey.read("/etc/group").splitlines():
         fields = line.split(":")
-        if fields[0] == group and len(fields) > 3 and fields[2].isdigit():  # noqa: PLR2004
+        if fields[0] == group and len(fields) > 3 and fields[2].isdecimal():  # noqa: PLR2004
             return int(fields[2]), tuple(fields[3].split(","))
     return None, ()
 
@@ -178,7 +178,7 @@ def _find_group(survey: Survey, group: str) -> tuple[int | None, tuple[str, ...]
 def _primary_group(survey: Survey, user: str) -> int | None:
     for line in survey.read("/etc/passwd").splitlines():
         fields = line.split(":")
-        if fields[0] == user and len(fields) > 3 and fields[3].isdigit():  # noqa: PLR2004
+        if fields[0] == user and len(fields) > 3 and fields[3].isdecimal():  # noqa: PLR2004
             return int(fields[3])
     return None
 
