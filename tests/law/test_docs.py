@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,3 +16,11 @@ def test_generated_documentation_is_up_to_date() -> None:
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_container_is_started_by_one_line_wherever_it_is_shown() -> None:
+    pages = ("README.md", "dockers/infer-dev/README.md")
+    lines = [re.findall(r"^docker run --rm .*?[^\\]$", (ROOT / page).read_text(), re.M | re.S)
+             for page in pages]  # fmt: skip
+    assert lines[0] == lines[1]
+    assert len(lines[0]) == 1
