@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+RUN_LINE = re.compile(r"^docker run --rm .*?[^\\]$", re.MULTILINE | re.DOTALL)
 
 
 def test_generated_documentation_is_up_to_date() -> None:
@@ -19,8 +20,7 @@ def test_generated_documentation_is_up_to_date() -> None:
 
 
 def test_container_is_started_by_one_line_wherever_it_is_shown() -> None:
-    pages = ("README.md", "dockers/infer-dev/README.md")
-    lines = [re.findall(r"^docker run --rm .*?[^\\]$", (ROOT / page).read_text(), re.M | re.S)
-             for page in pages]  # fmt: skip
-    assert lines[0] == lines[1]
-    assert len(lines[0]) == 1
+    pages = [(ROOT / page).read_text() for page in ("README.md", "dockers/infer-dev/README.md")]
+    first, second = (RUN_LINE.findall(page) for page in pages)
+    assert first == second
+    assert len(first) == 1
