@@ -8,7 +8,7 @@ import stat
 from launcher.process.orphans import can_adopt_orphans
 from launcher.record import replace
 from launcher.server.catalogue.data import load_catalogue, load_environment
-from launcher.server.catalogue.installed import find_installed
+from launcher.server.catalogue.installed import find_installed, find_version
 from launcher.server.facts import UNSET, Facts, PixiFacts, PythonFacts, is_vllm_module
 
 TYPE_CHECKING = False
@@ -36,12 +36,16 @@ def gather(
     pixi = _pixi(asked, environ) if asked.pixi_project_dir else None
     found = pixi.vllm_version if pixi else python.vllm_version
     is_vllm = is_vllm_module(asked.module)
+    program = pixi.python if pixi else python.path
+    clustered = program if asked.spans_machines and is_vllm else None
     return Facts(
         module=asked.module,
         environ=environ,
+        ray_version=find_version("ray", clustered, environ) if clustered else None,
         python=python,
         pixi=pixi,
         vllm_version=vllm_version or found,
+        compile_cache_is_empty=is_vllm and _is_empty(_compile_cache(environ)),
         adopts_orphans=can_adopt_orphans(),
         catalogue=load_catalogue(vllm_version or found or "") if is_vllm else None,
         environment_names=load_environment() if is_vllm and asked.names_variables else "",
@@ -145,9 +149,11 @@ def _folder_fault(folder: str) -> str | None:
         here = os.path.dirname(here)
     if not os.path.isdir(here):
         return f"cannot be made: '{here}' is not a folder"
-    if not os.access(here, os.W_OK | os.X_OK):
-        return f"cannot be made: '{here}' cannot be written by this user"
-    return None
+    if os.access(here, os.W_OK | os.X_OK):
+        return None
+    if os.statvfs(here).f_flag & os.ST_RDONLY:
+        return f"cannot be made: '{here}' is on a read-only file system"
+    return f"cannot be made: '{here}' cannot be written by this user"
 
 
 def _python(asked: Questions, environ: Mapping[str, str], own_python: str) -> PythonFacts:
@@ -166,6 +172,20 @@ def _python(asked: Questions, environ: Mapping[str, str], own_python: str) -> Py
         if installed is not None:
             return _with_vllm(path, installed)
     return PythonFacts(path=None, looked_at=tuple(candidates))
+
+
+def _compile_cache(environ: Mapping[str, str]) -> str:
+    """Return the folder where vLLM keeps what it has compiled (vllm/envs.py, 0.32)."""
+    caches = environ.get("XDG_CACHE_HOME") or os.path.join(environ.get("HOME", "/"), ".cache")
+    root = environ.get("VLLM_CACHE_ROOT") or os.path.join(caches, "vllm")
+    return os.path.join(os.path.expanduser(root), "torch_compile_cache")
+
+
+def _is_empty(folder: str) -> bool:
+    try:
+        return not os.listdir(folder)
+    except OSError:
+        return True  # there is none
 
 
 def _with_vllm(path: str | None, installed: Installed | None) -> PythonFacts:
