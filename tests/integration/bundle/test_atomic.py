@@ -186,7 +186,7 @@ def test_bundle_without_room_is_refused_before_anything_is_unpacked(
     (disk.app / "ballast").write_bytes(bytes(DISK - (4 << 20)))
     done = disk.install(large)
     assert done.code == UNAVAILABLE
-    assert "error: the bundle needs 5.3 MB or more, and " in done.err
+    assert "error: the bundle needs 5.2 MB or more, and " in done.err
     assert disk.marker() == "one"
 
 
