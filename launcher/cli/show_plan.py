@@ -109,7 +109,7 @@ def _activation(plan: LaunchPlan) -> str:
     master = plan.config.master
     if master.pixi_project_dir is None:
         return ""
-    how = "'pixi shell-hook', asked once" if master.pixi_launch == "hook" else "'pixi run'"
+    how = "its hook, asked once" if master.pixi_launch == "hook" else "'pixi run'"
     where = f"{master.pixi_environment}' of {master.pixi_project_dir}"
     return f" in the pixi environment '{where}, activated by {how}"
 
@@ -124,8 +124,11 @@ def _text_instance(each: InstancePlan, plan: LaunchPlan, locator: Locator) -> st
     if process.log:
         lines.append(f"  log   {process.log.path}")
     lines.append(f"  start {each.start.mode} ({each.start.reason})")
-    if process.after:
-        lines.append(f"  after {', '.join(process.after)} (they share a GPU)")
+    sharing = [name for name in process.after if name != each.compiler]
+    if sharing:
+        lines.append(f"  after {', '.join(sharing)} (they share a GPU)")
+    if each.compiler:
+        lines.append(f"  after {each.compiler} (it compiles the same graph)")
     lines += [f"  env   {variable.name}={_shown(variable)}" for variable in process.env]
     lines.append(f"  {shlex.join(each.command)}")
     for flag in each.flags:

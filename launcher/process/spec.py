@@ -103,7 +103,7 @@ class Warm:
     workers: bool = False  # vLLM's engine and workers are forked too
     keep: bool = True  # the fork server stays for restarts; else it ends once all are healthy
     log_dir: str = ""  # where the fork server's own output goes
-    model: str = ""  # the known-answer question is for this one; empty: not asked
+    model: str = ""  # is asked for a token after each start; empty: it is not
 
 
 @record

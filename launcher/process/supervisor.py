@@ -24,6 +24,7 @@ from launcher.process.events import (
     MemoryOwed,
     MemoryReturned,
     Reloaded,
+    RestartOne,
     Say,
     Spawned,
     SpawnFailed,
@@ -33,9 +34,16 @@ from launcher.process.events import (
     TimePassed,
     Unhealthy,
 )
+from launcher.process.firstanswers import FirstAnswers
 from launcher.process.fleet import Fleet, Member, State
 from launcher.process.gpumemory import GpuMemory
-from launcher.process.leftovers import Adopted, clear_leftovers, has_leftovers, kill_leftovers
+from launcher.process.leftovers import (
+    Adopted,
+    clear_leftovers,
+    end_strangers,
+    has_leftovers,
+    kill_leftovers,
+)
 from launcher.process.links import Links
 from launcher.process.machine import is_echo, step
 from launcher.process.outcome import NotStarted
@@ -59,7 +67,6 @@ if TYPE_CHECKING:
 
 LONGEST_SLEEP_MS = 86_400_000  # poll(2) takes an int
 NEVER = float("inf")
-STRAGGLER_S = 2.0  # how long killed strangers may take to be reaped at the end
 _WATCHED = (State.STARTING, State.READY)
 
 
@@ -96,6 +103,7 @@ class Supervisor:
         )
         self._outputs = Outputs(specs)
         self._starter = Starter(self._outputs, environ)
+        self._answers = FirstAnswers()
         self._watches: dict[str, HealthWatch] = {}
         self._tended: Fleet | None = None  # as it was when watches were last dropped
         self._reload = reload
@@ -126,7 +134,7 @@ class Supervisor:
                 self._wait()
         finally:
             self._starter.close()
-            self._kill_strangers()  # even if a bug of ours ended the loop
+            end_strangers(self._signals)  # even if a bug of ours ended the loop
             if self._service is not None:
                 self._service.close()
             self._signals.close()
@@ -172,7 +180,7 @@ class Supervisor:
             return SpawnFailed(name=start.name, reason=start.reason)
         spec = start.spec
         self._pids[start.pid] = spec.name
-        self._outputs.began(spec.name)
+        self._outputs.began(spec.name, start)
         self._memory.began(spec)
         if spec.probe is not None:
             # `socket` takes a third of an interpreter start to import: after the first exec.
@@ -360,10 +368,20 @@ class Supervisor:
                 del self._watches[name]
                 self._happened(Unhealthy(name=name, reason=watch.sick))
             elif watch.healthy and not was_healthy:
+                doubt = self._answers.doubt(self._fleet.member(name), watch)
+                if doubt:
+                    self._distrust(name, doubt)
+                    continue
                 self._happened(Healthy(name=name))
                 phases = self._outputs.phases(name)
                 if phases:
                     self._outputs.print(f"{name}: {phases}")
+
+    def _distrust(self, name: str, doubt: str) -> None:
+        """Start a forked server cold whose first answer is not what it should be."""
+        self._outputs.print(f"{name}: {doubt}: it is started cold from now on")
+        self._starter.distrust(name)
+        self._happened(RestartOne(name=name))
 
     def _tend_links(self, ready: dict[int, int]) -> None:
         """Tend what holds together the parts of a server on several machines."""
@@ -385,16 +403,3 @@ class Supervisor:
             if text:
                 self._outputs.print(f"{name}: {text}")
             self._happened(MemoryReturned(name=name))
-
-    def _kill_strangers(self) -> None:
-        """Kill whatever our processes left anywhere: as their reaper we have adopted it."""
-        until = time.monotonic() + STRAGGLER_S
-        while time.monotonic() < until:
-            child.reap()
-            left = child.children()
-            if not left:
-                return
-            for pid in left:
-                child.send(pid, signal.SIGKILL)
-            select.select([self._signals.descriptor], [], [], 0.05)
-            self._signals.read()

@@ -169,6 +169,6 @@ def _fork(reason: str, instance: Instance, master: MasterConfig, facts: Facts) -
         workers=is_vllm and _is_tested(facts.vllm_version or ""),
         keep=master.warm_keep,
         log_dir=instance.control.log_dir.rstrip("/"),
-        model=served_name(instance) if is_vllm else "",
+        model=served_name(instance),
     )
     return StartMode(mode="fork", reason=reason, warm=warm)
