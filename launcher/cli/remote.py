@@ -27,7 +27,7 @@ UNKNOWN, UNUSABLE = 404, 422
 POLL_S = 0.2
 
 
-class _UnixConnection(http.client.HTTPConnection):
+class UnixConnection(http.client.HTTPConnection):
     """HTTP to a UNIX socket."""
 
     def __init__(self, path: str, timeout_s: float | None) -> None:
@@ -94,7 +94,7 @@ class Remote:
         return answer
 
     def _send(self, method: str, page: str, timeout_s: float | None) -> http.client.HTTPResponse:
-        connection = _UnixConnection(self.path, timeout_s)
+        connection = UnixConnection(self.path, timeout_s)
         try:
             connection.request(method, page)
             return connection.getresponse()
