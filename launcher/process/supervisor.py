@@ -44,6 +44,7 @@ from launcher.process.leftovers import (
     has_leftovers,
     kill_leftovers,
 )
+from launcher.process.links import Links
 from launcher.process.machine import is_echo, step
 from launcher.process.outcome import NotStarted
 from launcher.process.outputs import Outputs
@@ -111,6 +112,7 @@ class Supervisor:
         self._service: Service | None = None
         self._pids: dict[int, str] = {}
         self._memory = GpuMemory()
+        self._links = Links()
         self._events: list[Event] = []
         self._code: int | None = None
 
@@ -123,6 +125,7 @@ class Supervisor:
             self._handle_signals()
             if self._code is None:
                 self._happened(Begun())
+                self._tend_links({})
                 for text in advise():
                     self._outputs.print(text)
             if self._code is None and self._endpoints is not None:
@@ -222,6 +225,7 @@ class Supervisor:
         if deadline is not None and deadline <= time.monotonic():
             self._note_gone()
             self._happened(TimePassed())
+        self._tend_links(ready)  # last: they follow what has become of their members
 
     def _tend_starts(self, ready: dict[int, int]) -> None:
         for start in self._starter.tend(ready):
@@ -247,6 +251,7 @@ class Supervisor:
             if watch.descriptor is not None:
                 poll.register(watch.descriptor, watch.events)
         self._outputs.register(poll)
+        self._links.register(poll)
         self._starter.watch(poll)
         if self._service is not None:
             self._service.watch(poll)
@@ -255,7 +260,7 @@ class Supervisor:
     def _patience(self) -> int | None:
         """Return the milliseconds until the nearest deadline, rounded up; None without one."""
         deadline = self._fleet.deadline()
-        dues = [self._memory.due, self._starter.due]
+        dues = [self._memory.due, self._starter.due, self._links.due]
         dues += [watch.due for watch in self._watches.values()]
         times = [due for due in dues if due < NEVER]
         if deadline is not None:
@@ -377,6 +382,11 @@ class Supervisor:
         self._outputs.print(f"{name}: {doubt}: it is started cold from now on")
         self._starter.distrust(name)
         self._happened(RestartOne(name=name))
+
+    def _tend_links(self, ready: dict[int, int]) -> None:
+        """Tend what holds together the parts of a server on several machines."""
+        for event in self._links.tend(self._fleet, ready, time.monotonic(), self._outputs.print):
+            self._happened(event)
 
     def _drop_watches(self) -> None:
         """Stop asking those who stop or have ended."""

@@ -29,7 +29,7 @@ START_MODES = ("auto", "fork", "cold")
 # Keys of `[instance]` that are not instances, and keys that an instance may hold.
 SHARED_TABLES = ("control", "server")
 INSTANCE_TABLES = ("control", "server", "env", "kvbm", "cluster")
-TOP_LEVEL_TABLES = ("master", "instance", "kvbm", "client")
+TOP_LEVEL_TABLES = ("master", "instance", "kvbm", "client", "guest")
 
 MASTER_KEYS = (
     Key(
@@ -60,7 +60,8 @@ MASTER_KEYS = (
         expected='"run" or "hook"',
         default="run",
         doc="How the environment is activated. run: `pixi run` stays the parent of the server. "
-        "hook: `pixi shell-hook` is asked once, and the environment's own python is executed.",
+        "hook: `pixi shell-hook` is asked once, and the environment's own python is executed; "
+        "without a pixi on PATH, `vllmd` activates the environment itself.",
     ),
     Key(
         name="api_server_module",

@@ -7,6 +7,7 @@ says when SIGUSR1 arrives. Every other flag is ignored, except these, each of wh
 misbehave in one way:
 
     --stub-slow S              healthy only after S seconds; until then connections are refused
+    --headless                 serves no HTTP, as vLLM's workers on other machines do
     --stub-hang                never listens, lives on
     --stub-bind-only           binds its port, never listens: the SO_REUSEADDR trap
     --stub-mute                accepts connections, never answers
@@ -76,7 +77,7 @@ def main(flags: Flags) -> None:
     prepare(flags)
     if flags.has("--stub-die"):
         leave(flags, int(flags.number("--stub-die")))
-    if flags.has("--stub-hang"):
+    if flags.has("--headless") or flags.has("--stub-hang"):
         wait_for_ever()
     time.sleep(flags.number("--stub-slow"))
     server = bind(flags)
