@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Boot a guest and supervise it until it ends. SIGTERM or Ctrl-C shuts it down, a second one forces
-it. Exit code 0 after a shutdown, the entrypoint's code where the guest powered off by itself, 137 if
-it had to be forced, 128 + signal if its VMM was killed, 69 if this machine cannot run it, 78 if
+it. Exit code 0 after a shutdown, the entrypoint's code where the guest powered off by itself, 137
+if it had to be forced, 128 + signal if its VMM was killed, 69 if this machine cannot run it, 78 if
 the variables are wrong."""
 EXAMPLES = """\
 examples:
