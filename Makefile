@@ -16,6 +16,10 @@ CONFIG ?=
 OVERRIDES ?=
 REQUIRE ?=
 PYTEST ?=
+IMAGE ?= vllmd
+BASE ?=
+BUILD_ARGS ?=
+DOCKER_ARGS ?=
 
 BIN := $(VENV)/bin
 DEMO_MODEL := $(CURDIR)/build/demo-model
@@ -94,6 +98,21 @@ bench: $(VENV)/.bench ## measure, side by side with what one would use instead
 .PHONY: dist
 dist: $(BIN)/vllmd ## build dist/vllmd.pyz, the whole launcher in one file
 	@$(BIN)/python tools/build_pyz.py
+
+# The launcher is built in the image, by its Python; the wheels that it is built of come from here.
+.PHONY: image
+image: dist ## build the image IMAGE (vllmd) on BASE=image, see dockers/infer-dev
+	@docker build -f dockers/infer-dev/Dockerfile -t '$(IMAGE)' \
+		$(if $(BASE),--build-arg BASE='$(BASE)') --build-arg VERSION="$$($(BIN)/vllmd --version | cut -d' ' -f2)" \
+		--build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null || true)" $(BUILD_ARGS) .
+
+.PHONY: run-image
+run-image: ## serve CONFIG=file in a container; DOCKER_ARGS='--gpus all -v /models:/models:ro'
+	@if [ -z "$$CONFIG" ]; then echo 'error: no configuration: make run-image CONFIG=vllm.toml' >&2; exit 64; fi; \
+	exec docker run --rm --network host --shm-size 16g \
+		-v "$$(realpath "$$CONFIG"):/model-configs/vllm.toml:ro" -v vllmd-cache:/cache \
+		-e AUTO_INFER_VLLM_CONFIG=/model-configs/vllm.toml -e AUTO_INFER_VLLM_OVERRIDES="$$OVERRIDES" \
+		$(DOCKER_ARGS) '$(IMAGE)'
 
 # For maintainers, when vLLM has a new release: add it to tools/catalogue/releases.py first. Fetches
 # 3 GB of wheels and keeps 1 GB of sources in the folder for temporary files.

@@ -145,9 +145,11 @@ def _folder_fault(folder: str) -> str | None:
         here = os.path.dirname(here)
     if not os.path.isdir(here):
         return f"cannot be made: '{here}' is not a folder"
-    if not os.access(here, os.W_OK | os.X_OK):
-        return f"cannot be made: '{here}' cannot be written by this user"
-    return None
+    if os.access(here, os.W_OK | os.X_OK):
+        return None
+    if os.statvfs(here).f_flag & os.ST_RDONLY:
+        return f"cannot be made: '{here}' is on a read-only file system"
+    return f"cannot be made: '{here}' cannot be written by this user"
 
 
 def _python(asked: Questions, environ: Mapping[str, str], own_python: str) -> PythonFacts:

@@ -25,6 +25,9 @@ SHM = "/dev/shm"  # noqa: S108  (the one of the machine, which is looked at)
 # --ipc=host. A gibibyte for each GPU has been enough for everybody.
 SHM_LEAST = 64 * MIB
 SHM_PER_GPU = GIB
+# On a CPU a server always has a worker of its own, and a message queue to it: 10 chunks of 16 MiB
+# (vllm/platforms/cpu.py, vllm/distributed/device_communicators/shm_broadcast.py, 0.32).
+SHM_ON_CPU = 160 * MIB
 FILES_LEAST = 4096  # a server under load holds a socket for each request
 MEMLOCK_LEAST = 8 * MIB  # pinned buffers of RDMA transports (NCCL over InfiniBand, NIXL)
 
@@ -49,6 +52,8 @@ class MachineFacts:
     environ: Mapping[str, str]
     unwritable: tuple[tuple[str, str], ...]  # a cache's folder, and the variable that moves it
     tensor_parallel: int  # the most GPUs that one instance is split over
+    on_cpu: bool  # an instance runs on the CPU, in more than one process
+    has_temporary_folder: bool
     on_infiniband: bool
 
     def __repr__(self) -> str:
@@ -79,9 +84,12 @@ def _judge_shared_memory(facts: MachineFacts) -> Iterator[Warned]:
     size, gpus = facts.shm_bytes, facts.tensor_parallel
     if size is None:
         return
-    least = SHM_PER_GPU * gpus if gpus > 1 else SHM_LEAST
+    whom, least = "a server", SHM_LEAST
+    if gpus > 1:
+        whom, least = f"a server on {gpus} GPUs", SHM_PER_GPU * gpus
+    elif facts.on_cpu:
+        whom, least = "a server on the CPU", SHM_ON_CPU
     if size < least:
-        whom = f"a server on {gpus} GPUs" if gpus > 1 else "a server"
         yield Warned(
             message=f"{SHM} has {size // MIB} MiB, {whom} may need {least // MIB} MiB: its "
             "processes talk through it, and fail with NCCL or bus errors where it is full",
@@ -118,6 +126,12 @@ def _judge_user(facts: MachineFacts) -> Iterator[Warned]:
             message="'HOME' is not set, or is '/': models and compiled code are kept below it",
             hint="set HOME to a folder that can be written, or HF_HOME and VLLM_CACHE_ROOT",
         )
+    if not facts.has_temporary_folder:
+        yield Warned(
+            message="no folder for temporary files can be written: vLLM's processes meet in one, "
+            "and fail without",
+            hint="docker run --tmpfs /tmp, or set TMPDIR to a folder that can be written",
+        )
     for path, variable in facts.unwritable:
         yield Warned(
             message=f"'{path}' cannot be written by user id {facts.uid}: downloads and compiled "
@@ -141,6 +155,12 @@ def cache_folders(environ: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple((path, variable) for path, variable in folders if path)
 
 
+def temporary_folders(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return where temporary files may go, as Python's `tempfile` looks for it."""
+    named = (environ.get(name, "") for name in ("TMPDIR", "TEMP", "TMP"))
+    return (*filter(None, named), "/tmp", "/var/tmp", "/usr/tmp", os.curdir)  # noqa: S108
+
+
 def _gather(instances: list[ProcessSpec], environ: Mapping[str, str]) -> MachineFacts:
     shared = {**environ, **_shared_variables(instances)}
     folders = cache_folders(shared)
@@ -153,6 +173,8 @@ def _gather(instances: list[ProcessSpec], environ: Mapping[str, str]) -> Machine
         environ=shared,
         unwritable=tuple(pair for pair in folders if not _can_write(pair[0])),
         tensor_parallel=max(_tensor_parallel(spec.argv) for spec in instances),
+        on_cpu=any(_on_cpu(spec, environ) for spec in instances),
+        has_temporary_folder=any(map(_can_write, temporary_folders(shared))),
         on_infiniband=os.path.isdir("/sys/class/infiniband"),
     )
 
@@ -165,6 +187,12 @@ def _shared_variables(instances: list[ProcessSpec]) -> dict[str, str]:
         for name, value in first.items()
         if all(other.get(name) == value for other in others)
     }
+
+
+def _on_cpu(spec: ProcessSpec, environ: Mapping[str, str]) -> bool:
+    own = {**environ, **{each.name: each.value for each in spec.env}}
+    is_single = own.get("VLLM_ENABLE_V1_MULTIPROCESSING") == "0"
+    return own.get("CUDA_VISIBLE_DEVICES") == "" and not is_single
 
 
 def _tensor_parallel(argv: tuple[str, ...]) -> int:

@@ -1,3 +1,4 @@
 #!/bin/sh
-# Checks this host: docs/hypervisor.md.
-exec vllmd-hypervisor precheck "$@"
+# The same as 'vllmd-hypervisor precheck'; without an installation, from this source tree.
+command -v vllmd-hypervisor >/dev/null && exec vllmd-hypervisor precheck "$@"
+PYTHONPATH="$(dirname "$0")/..${PYTHONPATH:+:$PYTHONPATH}" exec python3 -m launcher.cli.hypervisor precheck "$@"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from launcher.cli.variables import VARIABLES  # noqa: E402
 from launcher.hypervisor.host.keys import TABLES as HOST_TABLES  # noqa: E402
 from launcher.hypervisor.host.schema import render_host_schema  # noqa: E402
 from launcher.hypervisor.variables import GUEST_VARIABLES, HOST_VARIABLES  # noqa: E402
@@ -38,6 +39,7 @@ OPTIONS = ROOT / "docs" / "options.md"
 KVBM = ROOT / "docs" / "kvbm.md"
 HYPERVISOR = ROOT / "docs" / "hypervisor.md"
 TROUBLE = ROOT / "docs" / "troubleshooting.md"
+IMAGE = ROOT / "dockers" / "infer-dev" / "README.md"
 SCHEMA = ROOT / "model-configs" / "vllmd.schema.json"
 HOST_SCHEMA = ROOT / "host-configs" / "vllmd-hypervisor.schema.json"
 
@@ -118,8 +120,8 @@ def render_hypervisor_page(text: str) -> str:
     """Return the page on the hypervisor with its generated tables up to date."""
     for table, keys in HOST_TABLES.items():
         text = replace_block(text, f"host {table}", render_host_keys(table, keys))
-    text = replace_block(text, "guest variables", render_variables(GUEST_VARIABLES))
-    return replace_block(text, "host variables", render_variables(HOST_VARIABLES))
+    text = replace_block(text, "guest variables", render_hypervisor_variables(GUEST_VARIABLES))
+    return replace_block(text, "host variables", render_hypervisor_variables(HOST_VARIABLES))
 
 
 def render_host_keys(table: str, keys: tuple[Key, ...]) -> str:
@@ -133,7 +135,7 @@ def render_host_keys(table: str, keys: tuple[Key, ...]) -> str:
     return "\n".join(rows)
 
 
-def render_variables(variables: tuple[Variable, ...]) -> str:
+def render_hypervisor_variables(variables: tuple[Variable, ...]) -> str:
     """Render environment variables as Markdown."""
     rows = ["| variable | value | default | meaning | used by |", "|---|---|---|---|---|"]
     for variable in variables:
@@ -150,6 +152,13 @@ def render_diagnoses() -> str:
     """Render what a failure may have been as Markdown."""
     rows = ["| kind | it was | what to do |", "|---|---|---|"]
     rows += [f"| `{rule.kind}` | {rule.what} | {rule.advice} |" for rule in RULES]
+    return "\n".join(rows)
+
+
+def render_variables() -> str:
+    """Render the environment variables as Markdown."""
+    rows = ["| variable | meaning |", "|---|---|"]
+    rows += [f"| `{name}` | {meaning} |" for name, meaning in VARIABLES.items()]
     return "\n".join(rows)
 
 
@@ -181,6 +190,7 @@ def main() -> int:
         TROUBLE: replace_block(
             TROUBLE.read_text(encoding="utf-8"), "diagnoses", render_diagnoses()
         ),
+        IMAGE: replace_block(IMAGE.read_text(encoding="utf-8"), "variables", render_variables()),
         SCHEMA: render_schema(),
         KVBM: render_kvbm_page(KVBM.read_text(encoding="utf-8")),
         HYPERVISOR: render_hypervisor_page(HYPERVISOR.read_text(encoding="utf-8")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import signal
 import subprocess
 
 from launcher.bundle.errors import BundleError
@@ -94,6 +95,7 @@ def _start(
             stdout=subprocess.DEVNULL,
             stderr=stderr,
             pass_fds=(lock,),
+            process_group=0,
         )
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
@@ -112,11 +114,12 @@ def _wait(process: subprocess.Popen[bytes], target: Target, progress: Progress) 
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Leave nothing of it running."""
+    """Leave nothing of it running, where it has not ended by itself."""
     if process.poll() is not None:
         return
-    process.terminate()
+    os.killpg(process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(GRACE_S)
-    process.kill()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -129,7 +129,10 @@ def _is_same(source: Source, order: Order, progress: Progress) -> bool:
         raise unreadable(order.tar, error) from None
     if (status.st_size, status.st_mtime_ns) == (source.size, source.changed_ns):
         return True
-    return status.st_size == source.size and hash_file(order.tar, progress) == source.sha256
+    if status.st_size != source.size:
+        return False
+    progress.begin(f"comparing '{order.tar}' ({render_size(status.st_size)})")
+    return hash_file(order.tar, progress) == source.sha256
 
 
 def _install_new(

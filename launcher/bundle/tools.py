@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 
 from launcher.bundle import by_pixi
+from launcher.bundle.apart import run_apart
 from launcher.errors import HostError
 from launcher.record import record
 
@@ -48,16 +49,26 @@ def install_packages(tools: Tools, targets: Iterable[Target], progress: Progress
         OSError: the disk is full.
     """
     version = _choose_pixi(tools, progress)
-    rattler = None if version else _load_rattler()
-    by = rattler.NAME if rattler is not None else f"pixi {version}"
+    if not version:
+        return run_apart(lambda: _install_by_rattler(targets, progress))
+    by = f"pixi {version}"
     for target in targets:
-        count = len(target.packages)
-        progress.begin(f"installing '{target.environment}' ({count} packages) by {by}")
-        if rattler is not None:
-            rattler.install_environment(target, progress)
-        else:
-            by_pixi.install_environment(tools.pixi, target, tools.environ, progress, tools.lock)
-    return str(by)
+        _begin(target, by, progress)
+        by_pixi.install_environment(tools.pixi, target, tools.environ, progress, tools.lock)
+    return by
+
+
+def _install_by_rattler(targets: Iterable[Target], progress: Progress) -> str:
+    rattler = _load_rattler()
+    for target in targets:
+        _begin(target, rattler.NAME, progress)
+        rattler.install_environment(target, progress)
+    return str(rattler.NAME)
+
+
+def _begin(target: Target, by: str, progress: Progress) -> None:
+    count = len(target.packages)
+    progress.begin(f"installing '{target.environment}' ({count} packages) by {by}")
 
 
 def _choose_pixi(tools: Tools, progress: Progress) -> str:

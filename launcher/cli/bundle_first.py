@@ -14,6 +14,8 @@ import time
 
 from launcher.errors import EX_OK
 from launcher.process import child
+from launcher.process.leftovers import Adopted, has_leftovers, kill_leftovers
+from launcher.process.orphans import adopt_orphans
 from launcher.process.signals import STOPPING
 from launcher.process.spec import ProcessSpec, exit_code
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 NAME = "bundle"
 GRACE_S = 10.0  # how long a stopped installation may take to clear away what it has begun
+LEFTOVER_S = 2.0  # how long the killed may take to be gone
+PAUSE_S = 0.01
 KILLED = 137
 
 
@@ -40,9 +44,11 @@ def install_bundle(
     words = [*_own_words(), "bundle", "install", "--config", config]
     for assignment in assignments:
         words += ["--set", assignment]
+    adopt_orphans()
     pid = child.start(ProcessSpec(name=NAME, argv=tuple(words), main=True), environ, None)
     wait = _Wait(pid, signals)
     status = wait.for_end()
+    wait.for_leftovers()
     child.take_terminal(pid)
     if wait.stopping:
         return KILLED if wait.killed else EX_OK
@@ -78,6 +84,14 @@ class _Wait:
                     return status
             if self._deadline is not None and time.monotonic() >= self._deadline:
                 self._kill()
+
+    def for_leftovers(self) -> None:
+        """End what an installation has left that was killed: a pixi, in a group of its own."""
+        until = time.monotonic() + LEFTOVER_S
+        while has_leftovers(NAME, self._pid, Adopted(())) and time.monotonic() < until:
+            kill_leftovers(NAME, self._pid, Adopted(()))
+            time.sleep(PAUSE_S)
+            child.reap()
 
     def _patience_ms(self) -> int | None:
         if self._deadline is None:

@@ -60,6 +60,20 @@ RULES = (
         what="this Python lacks a module that is needed",
         advice="name the Python that has vLLM in master.python, or install vLLM in it",
     ),
+    Rule(  # torch/_ops.py, where `import vllm._C` has failed with a warning only; glibc's dlopen
+        kind="no-library",
+        pattern=r"'_OpNamespace' '_C\w*' object has no attribute"
+        r"|lib(?!cuda\.so)\w+\.so\S*: cannot open",
+        what="the compiled part of vLLM could not be loaded",
+        advice="look in the log for 'Failed to import': a library is missing (libnuma1 for the CPU "
+        "build), or this vLLM was built for another PyTorch",
+    ),
+    Rule(  # CPython's tempfile; vllm/envs.py asks it for VLLM_RPC_BASE_PATH
+        kind="no-temporary-folder",
+        pattern=r"No usable temporary directory found",
+        what="there is no folder for temporary files that it can write",
+        advice="docker run --tmpfs /tmp, or set TMPDIR in [master.env]",
+    ),
     Rule(  # argparse, through utils/argparse_utils.py
         kind="bad-flag",
         pattern=r": error: (unrecognized arguments|argument |the following arguments|ambiguous)",

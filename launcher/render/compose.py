@@ -78,7 +78,11 @@ def _service(workload: Workload) -> dict[str, Node]:
         value=f"{max(shm, 1)}g",
     )
     service["deploy"] = _devices(workload)
-    service["ulimits"] = {"memlock": -1, "stack": 67108864}
+    if workload.spans():
+        service["ulimits"] = Note(
+            comment="RDMA pins memory. An engine without the right to allow it refuses this.",
+            value={"memlock": -1},
+        )
     service.update(_confinement())
     service["healthcheck"] = _healthcheck(workload)
     service["stop_grace_period"] = Note(

@@ -82,6 +82,8 @@ def _container(workload: Workload) -> Lines:
     if workload.spans():
         lines.append((COMMENT, "The machines of a cluster connect to each other on many ports."))
         lines.append(("Network", "host"))
+        lines.append((COMMENT, "RDMA pins memory."))
+        lines.append(("Ulimit", "memlock=-1:-1"))
     else:
         lines += _ports(workload)
     lines.append(("Volume", f"{workload.project}-cache.volume:{CACHE_DIR}"))
@@ -94,7 +96,6 @@ def _container(workload: Workload) -> Lines:
         *lines,
         (COMMENT, "Processes of one server exchange data there; the default is 64 MB."),
         ("ShmSize", f"{max(shm, 1)}g"),
-        ("Ulimit", "memlock=-1:-1"),
         (COMMENT, "Only the volumes, /tmp and /run can be written to."),
         ("ReadOnly", "true"),
         ("Tmpfs", "/run:mode=1777"),

@@ -63,7 +63,7 @@ PURE = (
 EFFECTS = (
     "server.catalogue.data", "server.catalogue.installed", "kvbm.loading",
     "demo.writer", "pixi.capture", "pixi.project",
-    "bundle.archive", "bundle.by_pixi", "bundle.by_rattler", "bundle.generations",
+    "bundle.apart", "bundle.archive", "bundle.by_pixi", "bundle.by_rattler", "bundle.generations",
     "bundle.install", "bundle.progress", "bundle.tools", "bundle.verify", "bundle.wheels",
 )  # fmt: skip
 FORBIDDEN_IN_PURE = frozenset(

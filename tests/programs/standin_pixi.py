@@ -3,13 +3,16 @@
 It honours what matters there, by the version in STANDIN_PIXI_VERSION: which options exist
 (`--as-is` from 0.53, `--executable` from 0.64), which Python is run, how an environment is
 activated, that `run` stays the parent and passes signals on to its child (from 0.51), and how an
-end by a signal is told (1, from 0.63 128+n, from 0.70 the signal itself). It never solves,
-installs, or touches the network. STANDIN_PIXI_TRACE names a file that gets a line for each signal
+end by a signal is told (1, from 0.63 128+n, from 0.70 the signal itself). `install --frozen`
+takes the locations in the lock, absolute ones only, whatever the manifest's channels are, and does
+not compare checksums of local files; py-rattler does the rest. It never solves or touches the
+network. STANDIN_PIXI_TRACE names a file that gets a line for each signal
 passed on. It proves what `vllmd` says and does, nothing about pixi itself.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shlex
@@ -18,6 +21,7 @@ import signal
 import subprocess
 import sys
 import tomllib
+import zipfile
 from typing import Any, NoReturn
 
 VERSION = os.environ.pop("STANDIN_PIXI_VERSION", "0.77.0")
@@ -200,6 +204,64 @@ def shell_hook(words: list[str]) -> int:
     return 0
 
 
+def install(words: list[str]) -> NoReturn:
+    """Install an environment as the lock says."""
+    options, _ = parse(words, SWITCHES)
+    if "--frozen" not in options:
+        fail("this stand-in never solves: --frozen is missing", 70)
+    path = options.get("--manifest-path", os.getcwd())
+    project = Project(path, options.get("--environment", "default"))
+    os.makedirs(os.path.join(project.root, ".pixi"), exist_ok=True)
+    project.prepare()
+    lock = os.path.join(project.root, "pixi.lock")
+    if not os.path.isfile(lock):
+        fail("no lock file available")
+    asyncio.run(install_locked(project, lock))
+    marker = {
+        "manifest_path": project.manifest,
+        "environment_name": project.environment,
+        "pixi_version": VERSION,
+        "environment_lock_file_hash": "0",
+    }
+    with open(os.path.join(project.prefix, "conda-meta", "pixi"), "w", encoding="utf-8") as file:
+        json.dump(marker, file)
+    os._exit(0)  # py-rattler's threads may crash where the interpreter is taken down
+
+
+async def install_locked(project: Project, path: str) -> None:
+    """Install what a lock has for an environment."""
+    import rattler.exceptions  # noqa: PLC0415  (for this command only)
+
+    lock = rattler.LockFile.from_path(path)  # type: ignore[arg-type]
+    environment = lock.environment(project.environment)
+    if environment is None:
+        fail(f"missing environment '{project.environment}' in the lock file")
+    platform = environment.platforms()[0]
+    for each in environment.packages(platform) or []:
+        if "://" in each.location and not each.location.startswith("file://"):
+            fail(f"failed to fetch {each.location}: dns error: no network")
+        if each.location.endswith(".whl"):
+            install_wheel(project, os.path.join(project.root, each.location))
+    try:
+        await rattler.install(
+            records=environment.conda_repodata_records_for_platform(platform) or [],
+            target_prefix=project.prefix,
+            cache_dir=os.environ["PIXI_CACHE_DIR"],  # type: ignore[arg-type]
+            installed_packages=[],
+            show_progress=False,
+            platform=platform.subdir,
+        )
+    except rattler.exceptions.InstallerError as error:
+        fail(str(error))
+
+
+def install_wheel(project: Project, path: str) -> None:
+    """Unpack a wheel; its commands are left out."""
+    site = os.path.join(project.prefix, "lib", "python3.11", "site-packages")
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(site)
+
+
 def main(words: list[str]) -> int:
     if words == ["--version"]:
         print(f"pixi {VERSION}")
@@ -211,6 +273,8 @@ def main(words: list[str]) -> int:
             fail("panicked: called `Result::unwrap()` on an `Err` value", 101)
     if words[:1] == ["run"]:
         return run(words[1:])
+    if words[:1] == ["install"]:
+        install(words[1:])
     if words[:1] == ["shell-hook"]:
         return shell_hook(words[1:])
     fail(f"unrecognized subcommand '{' '.join(words[:1])}'", 2)

@@ -8,22 +8,15 @@ import hashlib
 import io
 import json
 import os
+import subprocess
 import sys
 import tarfile
 import zipfile
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from rattler import (  # as `vllmd bundle` has it
-    Channel,
-    LockChannel,
-    LockFile,
-    LockPlatform,
-    RepoData,
-    index,
-)
-
 from launcher.bundle.plan import PLATFORMS
+from tests.support.commands import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -153,11 +146,15 @@ def make_channel(channel: Path, marker: str = "one", ballast: int = 0) -> None:
     if ballast:
         files["site-packages/stubmodel/ballast"] = os.urandom(ballast)
     make_package(channel, "stubmodel", "1.0", files, noarch=True, depends=["python"])
+    from rattler import index  # noqa: PLC0415  (the tests that use it say so)
+
     asyncio.run(index.index_fs(channel, write_zst=False, write_shards=False))
 
 
 def make_lock(channel: Path, path: Path, root: str = ELSEWHERE) -> None:
     """Write the lock of a project whose channel was in `root`."""
+    from rattler import Channel, LockChannel, LockFile, LockPlatform, RepoData  # noqa: PLC0415
+
     platform = LockPlatform(PLATFORM)
     address = f"file://{root}/channel/"
     lock = LockFile([platform])
@@ -170,7 +167,18 @@ def make_lock(channel: Path, path: Path, root: str = ELSEWHERE) -> None:
 
 
 def make_bundle(folder: Path, marker: str = "one", ballast: int = 0) -> Bundle:
-    """Make a bundle with a project: its manifest names online channels, its lock another folder."""
+    """Make a bundle with a project: its manifest names online channels, its lock another folder.
+
+    In a process of its own: py-rattler's threads may crash at the end of an interpreter.
+    """
+    words = (str(folder), marker, str(ballast))
+    subprocess.run([sys.executable, "-m", __name__, *words], cwd=ROOT, check=True)
+    paths = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lockfile")
+    return Bundle({str(path.relative_to(folder)): path.read_bytes() for path in paths})
+
+
+def write_project(folder: Path, marker: str, ballast: int) -> None:
+    """Write the files of a bundle."""
     channel = folder / "channel"
     make_channel(channel, marker, ballast)
     make_lock(channel, folder / "pixi.lock")
@@ -178,8 +186,6 @@ def make_bundle(folder: Path, marker: str = "one", ballast: int = 0) -> Bundle:
     (folder / "pixi-pack.json").write_text(
         json.dumps({"version": "1", "pixi-pack-version": "0.7.10", "platform": PLATFORM})
     )
-    paths = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lockfile")
-    return Bundle({str(path.relative_to(folder)): path.read_bytes() for path in paths})
 
 
 def make_wheel(name: str = "wheelmodel", version: str = "2.0") -> tuple[str, bytes]:
@@ -204,3 +210,8 @@ def make_wheel(name: str = "wheelmodel", version: str = "2.0") -> tuple[str, byt
 def _record_hash(data: bytes) -> str:
 
     return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+
+
+if __name__ == "__main__":
+    write_project(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    os._exit(0)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from docker.errors import NotFound
+from docker.errors import APIError, NotFound
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
@@ -97,8 +98,12 @@ class Box:
         return self.wait()
 
     def signal(self, name: str) -> None:
-        """Send a signal to PID 1."""
-        self._container.kill(signal=name)
+        """Send a signal to PID 1, unless it has ended."""
+        try:
+            self._container.kill(signal=name)
+        except APIError as error:
+            if error.status_code != HTTPStatus.CONFLICT:
+                raise
 
     def exec(self, *words: str, user: str = "") -> tuple[int, str]:
         """Run a program in it; return its exit code and what it said."""
@@ -147,39 +152,29 @@ class Boxes:
         self.image = image
         self.folder = folder
         self._client = client
-        self._mark = uuid.uuid4().hex
+        self.mark = uuid.uuid4().hex
 
-    def write(self, *stubs: Stub, master: Mapping[str, object] | None = None) -> Path:
+    def write(self, *stubs: Stub) -> Path:
         """Write a configuration for the inside; return its path on this machine."""
         path = self.folder / "vllm.toml"
-        head = {"python": PYTHON, "api_server_module": STUB, **(master or {})}
         path.write_text(
-            render_table("master", head)
+            render_table("master", {"python": PYTHON, "api_server_module": STUB})
             + render_table("instance.control", {"log_dir": "/logs"})
             + "".join(stub.render() for stub in stubs)
         )
         return path
 
-    def start(self, *stubs: Stub, wish: Wish | None = None, **master: object) -> Box:
+    def start(self, *stubs: Stub, wish: Wish | None = None) -> Box:
         """Run the image with stub servers, as a user would: mounts and variables only."""
-        config = self.write(*stubs, master=master)
+        config = self.write(*stubs)
         asked = wish or Wish()
-        volumes = {
-            str(config): f"{CONFIG}:ro",
-            PROGRAMS: "/stub/tests/programs:ro",
-            **asked.volumes,
-        }
         environ = {"AUTO_INFER_VLLM_CONFIG": CONFIG, "PYTHONPATH": "/stub", **asked.environ}
-        return self.run(
-            Wish(
-                command=asked.command, environ=environ, volumes=volumes, ports=asked.ports,
-                tmpfs=asked.tmpfs, options=asked.options,
-            )
-        )  # fmt: skip
+        volumes = {str(config): f"{CONFIG}:ro", PROGRAMS: "/stub/tests/programs:ro"}
+        return self.run(replace(asked, environ=environ, volumes={**volumes, **asked.volumes}))
 
     def run(self, wish: Wish) -> Box:
         """Run the image as wished."""
-        options = {"labels": {LABEL: self._mark}, **wish.options}
+        options = {"labels": {LABEL: self.mark}, **wish.options}
         container = DockerContainer(self.image).with_kwargs(**options)
         container.with_exposed_ports(*wish.ports).with_envs(**wish.environ)
         if wish.command:
@@ -191,11 +186,15 @@ class Boxes:
         container.start()
         return Box(container.get_wrapped_container())
 
+    def find(self, container_id: str) -> Box:
+        """Return a container that somebody else has started."""
+        return Box(self._client.containers.get(container_id))
+
     def clean(self) -> list[str]:
         """Remove our containers and their volumes; return what they said."""
         said = []
         for each in self._client.containers.list(
-            all=True, filters={"label": f"{LABEL}={self._mark}"}
+            all=True, filters={"label": f"{LABEL}={self.mark}"}
         ):
             try:
                 said.append(each.logs().decode("utf-8", "replace"))

@@ -20,7 +20,7 @@ REPOSITORY = "vllmd-test"
 # Debian as its own slim image is, with Python: no compiler, no curl, no pip.
 RECIPE = (
     "--variant=minbase",
-    "--include=python3",
+    "--include=python3,libnuma1",  # libnuma1: vLLM's CPU build loads it
     "--dpkgopt=path-exclude=/usr/share/doc/*",
     "--dpkgopt=path-exclude=/usr/share/locale/*",
     "--dpkgopt=path-exclude=/usr/share/man/*",

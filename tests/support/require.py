@@ -16,6 +16,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+VLLM_VARIABLE = "VLLMD_TEST_VLLM_PYTHON"
+
 
 def is_required(suite: str, environ: Mapping[str, str]) -> bool:
     """Tell whether the variable REQUIRE promises that this suite can run."""
@@ -48,3 +50,11 @@ def require_program(suite: str, name: str) -> str:
     if path is None:
         skip_or_fail(suite, f"the program '{name}' is not on PATH")
     return path
+
+
+def require_vllm_python(suite: str) -> str:
+    """Need an interpreter that has vLLM; return its path."""
+    python = os.environ.get(VLLM_VARIABLE, "")
+    reason = f"{VLLM_VARIABLE} names no Python with vLLM ('make vllm' installs one)"
+    require(suite, reason, present=bool(python) and os.access(python, os.X_OK))
+    return python

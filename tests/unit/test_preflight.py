@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from launcher.preflight import GIB, MIB, SHM, MachineFacts, cache_folders, judge
+from launcher.preflight import (
+    GIB,
+    MIB,
+    SHM,
+    MachineFacts,
+    cache_folders,
+    judge,
+    temporary_folders,
+)
 from launcher.server.facts import is_hijacked_port
 
 SOUND: dict[str, Any] = {
@@ -18,6 +26,8 @@ SOUND: dict[str, Any] = {
     "environ": {"HOME": "/home/me"},
     "unwritable": (),
     "tensor_parallel": 1,
+    "on_cpu": False,
+    "has_temporary_folder": True,
     "on_infiniband": False,
 }
 
@@ -38,6 +48,11 @@ TROUBLES = [
         f"{SHM} has 64 MiB, a server on 2 GPUs",
     ),
     ({"shm_bytes": 32 * MIB}, f"{SHM} has 32 MiB, a server may need 64 MiB"),
+    (
+        {"shm_bytes": 64 * MIB, "on_cpu": True},
+        f"{SHM} has 64 MiB, a server on the CPU may need 160 MiB",
+    ),
+    ({"has_temporary_folder": False}, "no folder for temporary files can be written"),
     ({"open_files": 1024}, "only 1024 files may be open at once"),
     ({"memlock": 65536, "on_infiniband": True}, "only 64 KiB of memory may be locked"),
     ({"has_passwd_entry": False}, "user id 1000 has no name"),
@@ -79,3 +94,8 @@ def test_caches_are_where_their_libraries_keep_them() -> None:
         ("/x/vllm", "VLLM_CACHE_ROOT"),
     )
     assert cache_folders({}) == ()
+
+
+def test_temporary_files_go_where_python_puts_them() -> None:
+    assert temporary_folders({"TMP": "/c", "TMPDIR": "/a"})[:2] == ("/a", "/c")
+    assert temporary_folders({})[-1] == "."

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from launcher.demo.writer import write_demo_model
-from tests.support.require import require
+from tests.support.require import require_vllm_python
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-VARIABLE = "VLLMD_TEST_VLLM_PYTHON"
 
 
 @pytest.fixture(scope="session")
 def vllm_python() -> str:
     """Return an interpreter that has vLLM."""
-    python = os.environ.get(VARIABLE, "")
-    reason = f"{VARIABLE} names no Python with vLLM ('make vllm' installs one)"
-    require("vllm", reason, present=bool(python) and os.access(python, os.X_OK))
-    return python
+    return require_vllm_python("vllm")
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from launcher.hypervisor.host.install import (
     remove_file,
     run_systemctl,
 )
-from launcher.hypervisor.host.loading import load_host
+from launcher.hypervisor.host.loading import load_host, require_runtimes
 from launcher.hypervisor.host.units import INITIALIZE_UNIT, Installation, unit_name
 from launcher.hypervisor.variables import HOST_VARIABLES
 from launcher.output import print_problems
@@ -100,10 +100,7 @@ def _systemd_dir(host: Host, *, user: bool) -> str:
 
 
 def _install(host: Host, systemd_dir: str, *, user: bool, dry_run: bool) -> int:
-    if not host.config.runtimes:
-        raise HostError(
-            "there is no runtime to install", "add a [[runtimes]] table to the host's file"
-        )
+    require_runtimes(host)
     owner, home = _owner(host, user=user, dry_run=dry_run)
     installation = _installation(host, home, user=user)
     try:

@@ -6,7 +6,7 @@ import os
 
 from launcher.config.document import decode_toml
 from launcher.config.problems import ERROR, Origin, Problem, errors_of
-from launcher.errors import ConfigError
+from launcher.errors import ConfigError, HostError
 from launcher.hypervisor.account import gather_account, with_home
 from launcher.hypervisor.environment import EnvironmentReader
 from launcher.hypervisor.host.model import HostSettings
@@ -69,6 +69,23 @@ def load_host(environ: Mapping[str, str]) -> Host:
         documents=documents,
         warnings=problems,
     )
+
+
+def require_runtimes(host: Host) -> None:
+    """Need runtimes.
+
+    Raises:
+        HostError: the host's file has none, or there is no such file.
+    """
+    if host.config.path and not host.config.runtimes:
+        raise HostError(
+            f"'{host.config.path}' has no runtime", "add a [[runtimes]] table with index and name"
+        )
+    if not host.config.runtimes:
+        raise HostError(
+            "there is no configuration of this host, and so no runtime",
+            f"write $HOME/.config/vllmd/config.toml, or export {CONFIG_VARIABLE}",
+        )
 
 
 def read_settings(reader: EnvironmentReader, user: str) -> HostSettings:

@@ -18,6 +18,33 @@ from tests.support.hosttree import HostTree
 
 ROOT = Path(__file__).parents[3]
 Capture = pytest.CaptureFixture[str]
+REFERENCE = """\
+# VLLMD Hypervisor Configuration
+
+[global]
+user = "sdake"
+state_dir = "/home/sdake/.local/state/vllmd-hypervisor"
+config_dir = "/home/sdake/.config/vllmd"
+default_memory_gb = 32
+default_cpus = 8
+
+[[runtimes]]
+index = 1
+name = "vllm-inference-1"
+gpus = ["0000:01:00.0"]
+memory_gb = 64
+cpus = 16
+
+[[runtimes]]
+index = 2
+name = "vllm-inference-2"
+gpus = ["0000:02:00.0"]
+# Uses default memory and CPU settings
+
+[network]
+default_interface = "eth0"
+bridge_name = "vllmd-br0"
+"""
 
 
 def environ_of(folder: Path, text: str, **more: str) -> dict[str, str]:
@@ -85,6 +112,15 @@ def test_log_level_chooses_what_is_shown(
     assert {line.split()[0] for line in lines} == words
     reasons = sum(line.startswith("      why:") for line in out.splitlines())
     assert (reasons == len(lines)) == (level != "INFO")
+
+
+def test_reference_example_of_the_file_is_checked_as_written(
+    host: HostTree, tmp_path: Path, capsys: Capture
+) -> None:
+    assert main(["--root", str(host.root)], environ_of(tmp_path, REFERENCE)) == 69
+    out = capsys.readouterr().out
+    assert "fail  gpu 0000:01:00.0: this machine has no such device; its GPUs are" in out
+    assert "fail  interface eth0: there is no such interface" in out
 
 
 def test_unknown_variable_is_warned_of(host: HostTree, tmp_path: Path, capsys: Capture) -> None:

@@ -33,6 +33,13 @@ WORDS = [
      "than desired GPU memory utilization (0.92, 72.8 GiB). Decrease GPU memory utilization")),
     ("gpu-memory", "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 MiB."),
     ("shared-memory", "RuntimeError: unable to open shared memory object </torch_1> in read-write"),
+    ("shared-memory", ("RuntimeError: Insufficient space in /dev/shm for shared-memory allocation: "
+     "160 MiB required, 64 MiB free. Increase /dev/shm (e.g. --shm-size or --ipc=host).")),
+    ("no-library", ("AttributeError: '_OpNamespace' '_C' object has no attribute "
+     "'init_cpu_memory_env'")),
+    ("no-library", "ImportError: libnuma.so.1: cannot open shared object file: No such file"),
+    ("no-temporary-folder", ("FileNotFoundError: [Errno 2] No usable temporary directory found in "
+     "['/tmp', '/var/tmp', '/usr/tmp', '/']")),
     ("nccl", "RuntimeError: NCCL error: unhandled system error (run with NCCL_DEBUG=INFO)"),
     ("disk-full", "OSError: [Errno 28] No space left on device: '/root/.cache/vllm/x'"),
     ("model-gated", "huggingface_hub.errors.GatedRepoError: 403 Client Error."),

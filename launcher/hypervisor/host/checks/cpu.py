@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launcher.hypervisor.host.checks.survey import AMD, INTEL
+from launcher.hypervisor.host.checks.survey import AMD, INTEL, cpus_of
 from launcher.hypervisor.host.findings import FAIL, OK, SKIP, WARN, Finding
 
 TYPE_CHECKING = False
@@ -146,7 +146,7 @@ def check_cpus(survey: Survey) -> Finding:
     runtimes, count = survey.config.runtimes, survey.cpu_count
     if not runtimes:
         return Finding(name=name, status=SKIP, seen="no runtimes are configured", why=why)
-    wanted = sum(runtime.cpus for runtime in runtimes)
+    wanted = sum(cpus_of(runtime) for runtime in runtimes)
     seen = f"{wanted} for {len(runtimes)} runtimes, of {count}"
     if wanted <= count:
         return Finding(name=name, status=OK, seen=seen, why=why)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launcher.hypervisor.host.checks.survey import AMD, GIB, INTEL, PREPARE
+from launcher.hypervisor.host.checks.survey import AMD, GIB, INTEL, PREPARE, has_devices, memory_of
 from launcher.hypervisor.host.findings import FAIL, OK, SKIP, WARN, Finding
 from launcher.hypervisor.pci import find_companions, find_device, find_devices
 
@@ -72,8 +72,18 @@ def check_modules(survey: Survey) -> Finding:
 
 
 def check_gpus(survey: Survey) -> tuple[Finding, ...]:
-    """Check each configured GPU."""
-    return tuple(found for gpu in survey.gpus for found in _check_gpu(survey, gpu))
+    """Check each configured GPU, or other device."""
+    lost = tuple(
+        Finding(
+            name=f"device {text}",
+            status=FAIL,
+            seen=refusal.message,
+            why="a guest wants it",
+            mend=f"${{EDITOR:-vi}} {survey.config.path}  # {refusal.hint}",
+        )
+        for text, refusal in survey.lost_devices
+    )
+    return (*lost, *(found for gpu in survey.gpus for found in _check_gpu(survey, gpu)))
 
 
 def _check_gpu(survey: Survey, gpu: str) -> tuple[Finding, ...]:
@@ -170,7 +180,8 @@ def check_amd_hole(survey: Survey) -> tuple[Finding, ...]:
     """Warn where a guest with a GPU is too large for the addresses of an AMD IOMMU."""
     if survey.vendor != AMD:
         return ()
-    large = [r.name for r in survey.config.runtimes if r.gpus and r.memory_gb * GIB > AMD_LIMIT]
+    runtimes = survey.config.runtimes
+    large = [each.name for each in runtimes if has_devices(each) and memory_of(each) > AMD_LIMIT]
     if not large:
         return ()
     return (

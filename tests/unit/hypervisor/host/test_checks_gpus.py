@@ -126,3 +126,18 @@ def test_guest_above_the_hole_of_amds_iommu_is_a_warning(tmp_path: Path) -> None
     tree = amd_host(HostTree(tmp_path))
     text = TWO_RUNTIMES.replace("memory_gb = 256\ncpus = 24\n\n[[", "memory_gb = 1200\n\n[[")
     assert found(tree, "amd-address-hole", text).seen == "more than 1000 GB for one"
+
+
+def test_device_by_another_name_is_checked_like_a_gpu(tree: HostTree) -> None:
+    text = TWO_RUNTIMES.replace("[guest]", '[guest]\ndevices = ["/dev/vfio/40"]')
+    text = text.partition("[[runtimes]]\nindex = 2")[0] + "[guest]" + text.partition("[guest]")[2]
+    assert found(tree, f"iommu-group {GPU_1}", text).status == "ok"
+
+
+def test_device_that_is_lost_fails(tree: HostTree) -> None:
+    text = TWO_RUNTIMES.replace("[guest]", '[guest]\ndevices = ["/dev/vfio/9"]')
+    finding = found(tree, "device /dev/vfio/9", text)
+    assert (finding.status, finding.seen) == (
+        "fail",
+        "this machine has no IOMMU group for '/dev/vfio/9'",
+    )

@@ -1,0 +1,58 @@
+"""What the image says about itself, and its HEALTHCHECK."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.containers import Boxes, Wish
+from tests.support.images import build_image
+from tests.support.launching import Stub
+from tests.support.wait import wait_until
+
+pytestmark = pytest.mark.timeout(180)
+
+SECOND_NS = 1_000_000_000
+OFTEN = {"interval": SECOND_NS, "timeout": 30 * SECOND_NS, "retries": 2, "start_period": SECOND_NS}
+
+
+def test_image_runs_the_launcher_as_a_user_without_privileges(engine: Any, image: str) -> None:
+    config = engine.images.get(image).attrs["Config"]
+    assert config["Entrypoint"] == ["vllmd", "run", "--"]
+    assert not config["Cmd"]  # the base image has one
+    assert config["User"] == "1000:0"
+    assert config["StopSignal"] == "SIGTERM"
+    assert set(config["Volumes"]) == {"/cache", "/logs", "/model-configs"}
+
+
+def test_image_says_what_it_is(engine: Any, base: str, pyz: object) -> None:
+    assert pyz
+    name = build_image(engine, base, VERSION="1.2.3", REVISION="abc")
+    labels = engine.images.get(name).labels
+    assert labels["org.opencontainers.image.title"] == "vllmd"
+    assert labels["org.opencontainers.image.version"] == "1.2.3"
+    assert labels["org.opencontainers.image.revision"] == "abc"
+    assert labels["org.opencontainers.image.base.name"] == base
+    assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+
+
+def test_container_is_healthy_once_its_servers_are(boxes: Boxes) -> None:
+    box = boxes.start(Stub(server={"stub_slow": 2}), wish=Wish(options={"healthcheck": OFTEN}))
+    assert box.health() == "starting"
+    wait_until(lambda: box.health() == "healthy", "the container to be healthy", 60)
+    assert box.status()["state"] == "ready"
+    log = box.details()["State"]["Health"]["Log"]
+    assert "1 of 1 ready" in log[-1]["Output"]
+
+
+def test_container_is_unhealthy_when_a_server_has_failed(boxes: Boxes) -> None:
+    stubs = (Stub(server={"stub_die": 3}), Stub(name="b"))
+    box = boxes.start(*stubs, wish=Wish(options={"healthcheck": OFTEN}))
+    wait_until(lambda: box.health() == "unhealthy", "the container to be unhealthy", 60)
+    assert "failed" in box.details()["State"]["Health"]["Log"][-1]["Output"]
+
+
+def test_container_with_a_command_only_is_healthy(boxes: Boxes) -> None:
+    box = boxes.run(Wish(command=("sleep", "600"), options={"healthcheck": OFTEN, "init": True}))
+    wait_until(lambda: box.health() == "healthy", "the container to be healthy", 60)
