@@ -149,7 +149,7 @@ class Host:
 
         def reached() -> bool:
             found.update(self.status(env))
-            return found["state"] == state
+            return bool(found["state"] == state)
 
         wait_until(reached, f"status {state}; so far: {self.said()}", within_s=30)
         return found
