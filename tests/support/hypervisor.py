@@ -21,7 +21,7 @@ from tests.support.processes import MARK, is_alive, kill_marked, marked_pids
 from tests.support.wait import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 # The official description of Cloud Hypervisor's API, which is not ours to pass on.
 OPENAPI = Path(
@@ -121,8 +121,10 @@ class Host:
         )
         return process
 
-    def ask(self, *words: str, env: Mapping[str, str]) -> Asked:
-        """Run a command to its end."""
+    def ask(
+        self, *words: str, env: Mapping[str, str], before: Callable[[], None] | None = None
+    ) -> Asked:
+        """Run a command to its end; `before` is called in the child, before its exec."""
         program = ["-m", "launcher.cli.hypervisor"]
         if words[0] == "start":
             program, words = ["-m", "tests.programs.start_guest"], words[1:]
@@ -135,6 +137,7 @@ class Host:
             timeout=60,
             check=False,
             cwd=self.folder,
+            preexec_fn=before,
         )
         return Asked(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
 
@@ -149,7 +152,7 @@ class Host:
 
         def reached() -> bool:
             found.update(self.status(env))
-            return found["state"] == state
+            return bool(found["state"] == state)
 
         wait_until(reached, f"status {state}; so far: {self.said()}", within_s=30)
         return found
