@@ -42,7 +42,6 @@ class Variable:
 
 _GUEST = ("start", "stop", "status", "logs")
 _HOST = ("precheck", "initialize", "generate-init", "install-systemd")
-_ALL = (*_GUEST, *_HOST)
 
 # One guest: what `start` boots.
 GUEST_VARIABLES = (
@@ -175,7 +174,7 @@ HOST_VARIABLES = (
         name="VLLMD_HYPERVISOR_STATE_DIR",
         kind=PATH,
         doc="Directory for runtime state data",
-        used_by=_ALL,
+        used_by=("start", *_HOST),
         default="$HOME/.local/state/vllmd-hypervisor",
         key="global.state_dir",
     ),
@@ -183,7 +182,7 @@ HOST_VARIABLES = (
         name="VLLMD_HYPERVISOR_LOG_LEVEL",
         kind=CHOICE,
         doc="Logging verbosity",
-        used_by=_ALL,
+        used_by=_HOST,
         default="INFO",
         choices=("DEBUG", "INFO", "WARN", "ERROR"),
     ),

@@ -53,16 +53,18 @@ PURE = (
     "client.timeouts", "client.target", "client.messages", "client.events", "client.errors",
     "hypervisor.model", "hypervisor.variables", "hypervisor.environment", "hypervisor.host.model",
     "hypervisor.host.values", "hypervisor.host.keys", "hypervisor.host.read",
+    "hypervisor.host.units", "hypervisor.host.addresses", "hypervisor.guest.cloudinit",
+    "hypervisor.guest.identity", "hypervisor.guest.riders",
     "hypervisor.host.schema", "hypervisor.show_variables", "hypervisor.host.findings",
     "client.batch.lines", "client.batch.retry", "client.batch.progress",
     "process.spec", "process.events", "process.fleet", "process.machine", "process.exitcode",
     "process.http", "process.status", "process.metrics", "process.routes", "cli.control_arguments",
-    "cli.show_status",
+    "cli.show_status", "process.greeting",
     "process.diagnosis", "process.timeline", "bundle", "cli.bundle_arguments",
 )  # fmt: skip
 EFFECTS = (
     "server.catalogue.data", "server.catalogue.installed", "kvbm.loading",
-    "demo.writer", "pixi.capture", "pixi.project",
+    "demo.writer", "pixi.activation", "pixi.capture", "pixi.project",
     "bundle.apart", "bundle.archive", "bundle.by_pixi", "bundle.by_rattler", "bundle.generations",
     "bundle.install", "bundle.progress", "bundle.tools", "bundle.verify", "bundle.wheels",
 )  # fmt: skip
