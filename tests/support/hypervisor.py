@@ -96,14 +96,16 @@ class Host:
             **(extra or {}),
         }
 
-    def start(self, *options: str, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    def start(
+        self, *options: str, env: Mapping[str, str], stdout: int | None = None
+    ) -> subprocess.Popen[bytes]:
         """Run `start` in the foreground, with a whole environment; it says things in `said`."""
         with open(self.folder / "said", "ab") as said:
             process = subprocess.Popen(
                 [sys.executable, "-B", "-m", "tests.programs.start_guest", *options],
                 env=env,
                 stdin=subprocess.DEVNULL,
-                stdout=said,
+                stdout=said if stdout is None else stdout,
                 stderr=said,
                 cwd=self.folder,
             )
