@@ -29,9 +29,7 @@ def test_messages_are_whole_wherever_the_stream_is_cut(cuts: list[int]) -> None:
     places = [0, *sorted(cuts), len(STREAM)]
     decoder = Decoder()
     found = [
-        message
-        for begin, end in pairwise(places)
-        for message in decoder.feed(STREAM[begin:end])
+        message for begin, end in pairwise(places) for message in decoder.feed(STREAM[begin:end])
     ]
     assert found == [{"QMP": {}}, {"return": {}}, {"event": "RESET"}]
 
