@@ -15,7 +15,11 @@ from typing import TYPE_CHECKING
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from launcher.cli.guest_table import LAUNCHER_GUEST_KEYS, render_guest_schema  # noqa: E402
 from launcher.cli.variables import VARIABLES  # noqa: E402
+from launcher.hypervisor.host.keys import TABLES as HOST_TABLES  # noqa: E402
+from launcher.hypervisor.host.schema import render_host_schema  # noqa: E402
+from launcher.hypervisor.variables import GUEST_VARIABLES, HOST_VARIABLES  # noqa: E402
 from launcher.kvbm.samples import BLOCKS, SAMPLES  # noqa: E402
 from launcher.process.diagnosis import RULES  # noqa: E402
 from launcher.server.catalogue.advice import explain_unknown  # noqa: E402
@@ -28,13 +32,28 @@ from launcher.server.schema import render_file_schema  # noqa: E402
 
 if TYPE_CHECKING:
     from launcher.config.reader import Key
+    from launcher.hypervisor.variables import Variable
 
 PAGE = ROOT / "docs" / "configuration.md"
 OPTIONS = ROOT / "docs" / "options.md"
 KVBM = ROOT / "docs" / "kvbm.md"
+HYPERVISOR = ROOT / "docs" / "hypervisor.md"
 TROUBLE = ROOT / "docs" / "troubleshooting.md"
 IMAGE = ROOT / "dockers" / "infer-dev" / "README.md"
 SCHEMA = ROOT / "model-configs" / "vllmd.schema.json"
+HOST_SCHEMA = ROOT / "host-configs" / "vllmd-hypervisor.schema.json"
+
+
+# What the kinds of variables take, in words.
+KINDS = {
+    "path": "a path; `~` and `$NAME` are expanded",
+    "text": "text",
+    "integer": "a whole number",
+    "seconds": "seconds",
+    "boolean": "`true` or `false`",
+    "presence": "anything",
+    "list": "a list, with commas",
+}
 
 
 def render_keys(keys: tuple[Key, ...]) -> str:
@@ -65,6 +84,7 @@ def render_page(text: str) -> str:
     text = replace_block(text, "master", render_keys(MASTER_KEYS))
     text = replace_block(text, "presets", render_presets())
     text = replace_block(text, "client", render_keys(CLIENT_KEYS))
+    text = replace_block(text, "guest", render_keys(LAUNCHER_GUEST_KEYS))
     text = replace_block(text, "cluster", render_keys(CLUSTER_KEYS))
     return replace_block(text, "control", render_keys(CONTROL_KEYS))
 
@@ -96,6 +116,38 @@ def render_kvbm_page(text: str) -> str:
     return text
 
 
+def render_hypervisor_page(text: str) -> str:
+    """Return the page on the hypervisor with its generated tables up to date."""
+    for table, keys in HOST_TABLES.items():
+        text = replace_block(text, f"host {table}", render_host_keys(table, keys))
+    text = replace_block(text, "guest variables", render_hypervisor_variables(GUEST_VARIABLES))
+    return replace_block(text, "host variables", render_hypervisor_variables(HOST_VARIABLES))
+
+
+def render_host_keys(table: str, keys: tuple[Key, ...]) -> str:
+    """Render the keys of a table of the host's file as Markdown, with what wins over each."""
+    over = {variable.key: f"`{variable.name}`" for variable in HOST_VARIABLES if variable.key}
+    rows = ["| key | value | default | variable over it | meaning |", "|---|---|---|---|---|"]
+    for key in keys:
+        default = key.default_words or _toml(key.default)
+        variable = over.get(f"{table}.{key.name}", "")
+        rows.append(f"| `{key.name}` | {key.expected} | {default} | {variable} | {key.doc} |")
+    return "\n".join(rows)
+
+
+def render_hypervisor_variables(variables: tuple[Variable, ...]) -> str:
+    """Render environment variables as Markdown."""
+    rows = ["| variable | value | default | meaning | used by |", "|---|---|---|---|---|"]
+    for variable in variables:
+        kind = ", ".join(f"`{each}`" for each in variable.choices) or KINDS[variable.kind]
+        default = variable.default_words or f"`{variable.default}`"
+        if variable.required:
+            default = "required"
+        used = ", ".join(f"`{each}`" for each in variable.used_by)
+        rows.append(f"| `{variable.name}` | {kind} | {default} | {variable.doc} | {used} |")
+    return "\n".join(rows)
+
+
 def render_diagnoses() -> str:
     """Render what a failure may have been as Markdown."""
     rows = ["| kind | it was | what to do |", "|---|---|---|"]
@@ -124,7 +176,8 @@ def _toml(value: object) -> str:
 
 def render_schema() -> str:
     """Return the schema of the TOML file for the newest version of vLLM that we know."""
-    return json.dumps(render_file_schema(load_catalogue(), load_help()), indent=1) + "\n"
+    schema = render_file_schema(load_catalogue(), load_help(), render_guest_schema())
+    return json.dumps(schema, indent=1) + "\n"
 
 
 def main() -> int:
@@ -140,6 +193,8 @@ def main() -> int:
         IMAGE: replace_block(IMAGE.read_text(encoding="utf-8"), "variables", render_variables()),
         SCHEMA: render_schema(),
         KVBM: render_kvbm_page(KVBM.read_text(encoding="utf-8")),
+        HYPERVISOR: render_hypervisor_page(HYPERVISOR.read_text(encoding="utf-8")),
+        HOST_SCHEMA: json.dumps(render_host_schema(), indent=1) + "\n",
     }
     wanted.update({ROOT / name: render() for name, render in SAMPLES.items()})
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]

@@ -41,6 +41,10 @@ def make_plan(
         from launcher.cli.transfers import with_transfers  # noqa: PLC0415  (few need it)
 
         settings = with_transfers(settings, environ)
+    if "guest" in settings.tree.data:
+        from launcher.cli.guest_table import with_checked_guest  # noqa: PLC0415  (few need it)
+
+        settings = with_checked_guest(settings)
     asked = questions(settings)
     if elsewhere:
         return plan_launch(settings, assume(asked, environ, vllm_version))

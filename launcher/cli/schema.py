@@ -6,6 +6,7 @@ import json
 import sys
 
 from launcher.cli.arguments import parse_schema
+from launcher.cli.guest_table import render_guest_schema
 from launcher.errors import EX_OK
 from launcher.facts import find_default_version
 from launcher.server.catalogue.data import load_catalogue, load_help
@@ -24,5 +25,6 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
     """
     arguments = parse_schema(argv)
     version = arguments.vllm_version or find_default_version(environ, sys.executable)
-    print(json.dumps(render_file_schema(load_catalogue(version), load_help()), indent=2))
+    schema = render_file_schema(load_catalogue(version), load_help(), render_guest_schema())
+    print(json.dumps(schema, indent=2))
     return EX_OK

@@ -6,11 +6,11 @@ import http.client
 import socket
 
 
-class _UnixConnection(http.client.HTTPConnection):
+class UnixConnection(http.client.HTTPConnection):
     """HTTP to a UNIX socket."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=None)
+    def __init__(self, path: str, timeout_s: float | None = None) -> None:
+        super().__init__("localhost", timeout=timeout_s)
         self._path = path
 
     def connect(self) -> None:
@@ -26,7 +26,7 @@ def open_stream(path: str, page: str) -> http.client.HTTPResponse:
     Raises:
         OSError: nobody listens, or what comes is no answer.
     """
-    connection = _UnixConnection(path)
+    connection = UnixConnection(path)
     try:
         connection.request("GET", page)
         return connection.getresponse()

@@ -42,7 +42,6 @@ class Variable:
 
 _GUEST = ("start", "stop", "status", "logs")
 _HOST = ("precheck", "initialize", "generate-init", "install-systemd")
-_ALL = (*_GUEST, *_HOST)
 
 # One guest: what `start` boots.
 GUEST_VARIABLES = (
@@ -175,7 +174,7 @@ HOST_VARIABLES = (
         name="VLLMD_HYPERVISOR_STATE_DIR",
         kind=PATH,
         doc="Directory for runtime state data",
-        used_by=_ALL,
+        used_by=("start", *_HOST),
         default="$HOME/.local/state/vllmd-hypervisor",
         key="global.state_dir",
     ),
@@ -183,7 +182,7 @@ HOST_VARIABLES = (
         name="VLLMD_HYPERVISOR_LOG_LEVEL",
         kind=CHOICE,
         doc="Logging verbosity",
-        used_by=_ALL,
+        used_by=_HOST,
         default="INFO",
         choices=("DEBUG", "INFO", "WARN", "ERROR"),
     ),
@@ -286,13 +285,20 @@ HOST_VARIABLES = (
 
 # Names with our prefix that others read: `vllmd` itself, its Makefile and its tests.
 OTHER_VARIABLES = {
+    "VLLMD_CLUSTER_LEADER": "Name or address of a cluster's first machine",
+    "VLLMD_CLUSTER_NODES": "How many machines a cluster has",
+    "VLLMD_CLUSTER_PORT": "Port where a cluster's machines meet",
+    "VLLMD_CLUSTER_RANK": "Which machine of a cluster this is",
     "VLLMD_CONTAINER_GRACE_S": "Seconds that a container's stop leaves to the launcher",
     "VLLMD_INSTANCE": "Name of the instance, in the environment of each server",
     "VLLMD_SOCKET": "Control socket of a running launcher",
+    "VLLMD_SPARE": "Room for variables, in the environment of a server that is held ready",
+    "VLLMD_TEST_IMAGE_CACHE": "Folder of images, for the tests",
     "VLLMD_TEST_RUN": "Marks the processes of a test",
     "VLLMD_TEST_VLLM_PYTHON": "Interpreter with vLLM, for the tests",
     "VLLMD_TIMEOUT_PROFILE": "Timeouts of a client",
     "VLLMD_TORCH_INDEX_URL": "Where the CPU build of torch is taken from",
+    "VLLMD_UPDATE_GOLDEN": "Writes the expected files of tests again",
     "VLLMD_VLLM_PYTHON": "Interpreter with vLLM, for 'make run'",
 }
 

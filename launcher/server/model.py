@@ -29,7 +29,7 @@ START_MODES = ("auto", "fork", "cold")
 # Keys of `[instance]` that are not instances, and keys that an instance may hold.
 SHARED_TABLES = ("control", "server")
 INSTANCE_TABLES = ("control", "server", "env", "kvbm", "cluster")
-TOP_LEVEL_TABLES = ("master", "instance", "kvbm", "client")
+TOP_LEVEL_TABLES = ("master", "instance", "kvbm", "client", "guest")
 
 MASTER_KEYS = (
     Key(

@@ -87,6 +87,10 @@ KVBM: Schema = {
     "type": "object",
     "description": "KVBM, vLLM's KV block manager connector; see docs/kvbm.md.",
 }
+GUEST: Schema = {
+    "type": "object",
+    "description": "The virtual machine that this file may run in; see docs/hypervisor-guests.md.",
+}
 EXTRA_ARGS: Schema = {
     "type": "array",
     "items": {"type": "string"},
@@ -94,10 +98,10 @@ EXTRA_ARGS: Schema = {
 }
 
 
-def render_file_schema(catalogue: Catalogue, help_text: str) -> Schema:
+def render_file_schema(catalogue: Catalogue, help_text: str, guest: Schema | None = None) -> Schema:
     """Render the schema of a file for one version of vLLM.
 
-    `help_text` is what `catalogue.data.load_help` returns.
+    `help_text` is what `catalogue.data.load_help` returns, `guest` the schema of `[guest]`.
     """
     server = render_schema(catalogue, help_text)
     server["properties"]["extra_args"] = EXTRA_ARGS
@@ -123,6 +127,7 @@ def render_file_schema(catalogue: Catalogue, help_text: str) -> Schema:
         },
     }
     tables["kvbm"] = KVBM
+    tables["guest"] = GUEST if guest is None else {**GUEST, **guest}
     return {
         "$schema": DRAFT,
         "title": f"vllmd configuration, options of vLLM {catalogue.version}",

@@ -53,6 +53,8 @@ PURE = (
     "client.timeouts", "client.target", "client.messages", "client.events", "client.errors",
     "hypervisor.model", "hypervisor.variables", "hypervisor.environment", "hypervisor.host.model",
     "hypervisor.host.values", "hypervisor.host.keys", "hypervisor.host.read",
+    "hypervisor.host.units", "hypervisor.host.addresses", "hypervisor.guest.cloudinit",
+    "hypervisor.guest.identity", "hypervisor.guest.riders",
     "hypervisor.host.schema", "hypervisor.show_variables", "hypervisor.host.findings",
     "client.batch.lines", "client.batch.retry", "client.batch.progress",
     "process.spec", "process.events", "process.fleet", "process.machine", "process.exitcode",

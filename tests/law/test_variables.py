@@ -10,8 +10,8 @@ from launcher.cli.variables import VARIABLES
 
 PACKAGE = Path(__file__).parents[2] / "launcher"
 OURS = re.compile(r"(AUTO_INFER_VLLM|VLLMD)(_[A-Z0-9]+)+")
-# Given to servers by the launcher, not read by it.
-GIVEN = {"VLLMD_INSTANCE", "VLLMD_SPARE"}
+# Given to servers, or to a shell, by the launcher, not read by it.
+GIVEN = {"VLLMD_INSTANCE", "VLLMD_SPARE", "VLLMD_LAST"}
 
 
 def names_in_code() -> set[str]:

@@ -6,6 +6,7 @@ import os
 import platform
 
 from launcher.cli.hypervisor.arguments import default_of, new_hypervisor_parser
+from launcher.cli.hypervisor.telling import WARN, tell_warnings
 from launcher.cli.launch import make_plan
 from launcher.cli.sources import OVERRIDES_VARIABLE, load_documents
 from launcher.config.problems import WARNING, Origin, Problem, errors_of
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
+    from launcher.cli.hypervisor.telling import Teller
     from launcher.config.document import Document
     from launcher.hypervisor.host.loading import Host
     from launcher.hypervisor.host.model import Runtime
@@ -70,31 +72,32 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
     """
     arguments = parse(argv)
     host = load_host(environ)
-    print_problems(host.warnings, host.documents)
+    tell = tell_warnings(host)
     require_runtimes(host)
     asked = frozenset(arguments.with_secret)
     access = read_access(host)
-    _tell_access(host, access)
-    riders = _riders(host, asked)
+    _tell_access(host, access, tell)
+    riders = _riders(host, asked, tell)
     nameservers = find_nameservers()
     dry_run = arguments.dry_run or host.settings.dry_run
     for runtime in host.config.runtimes:
         identity = plan_identity(host, runtime, access, nameservers)
-        _write(host, runtime, render_seed(identity, riders[runtime.name]), dry_run=dry_run)
-    _provide_images(host, dry_run=dry_run)
+        _write(host, runtime, render_seed(identity, riders[runtime.name]), tell, dry_run=dry_run)
+    _provide_images(host, tell, dry_run=dry_run)
     return EX_OK
 
 
-def _tell_access(host: Host, access: Access) -> None:
+def _tell_access(host: Host, access: Access, tell: Teller) -> None:
     if not access.ssh_keys:
         hint = f"make one by 'ssh-keygen -t ed25519'; {default_of(KEY_VARIABLE)}"
-        _warn("there is no SSH key: nobody will be able to log in to the guests", hint)
+        _warn(tell, "there is no SSH key: nobody will be able to log in to the guests", hint)
     elif access.key_path != host.settings.ssh_key_path:
-        print(f"note: the SSH key is that of '{access.key_path}'")
+        tell.step(f"note: the SSH key is that of '{access.key_path}'")
 
 
-def _warn(message: str, hint: str) -> None:
-    print_problems((Problem(message=message, hint=hint, severity=WARNING),), ())
+def _warn(tell: Teller, message: str, hint: str) -> None:
+    if tell.tells(WARN):
+        print_problems((Problem(message=message, hint=hint, severity=WARNING),), ())
 
 
 def parse(words: list[str]) -> argparse.Namespace:
@@ -120,12 +123,15 @@ def parse(words: list[str]) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def _riders(host: Host, asked: frozenset[str]) -> dict[str, dict[str, bytes]]:
+def _riders(host: Host, asked: frozenset[str], tell: Teller) -> dict[str, dict[str, bytes]]:
     """Return what rides along, by runtimes; every file is checked as `vllmd check` does it."""
     found: dict[str, tuple[Document, ...]] = {}
+    loaded: dict[str, tuple[Document, ...]] = {"": ()}
     for runtime in host.config.runtimes:
         path = runtime.guest.config or host.environ.get(CONFIG_VARIABLE, "")
-        found[runtime.name] = _load(path, host.environ) if path else ()
+        if path not in loaded:
+            loaded[path] = _load(path, host.environ, tell)
+        found[runtime.name] = loaded[path]
     known = {secret.name for documents in found.values() for secret in list_secrets(documents)}
     for name in sorted(asked - known):
         hint = render_hint(name, known) if known else "leave it out"
@@ -139,15 +145,18 @@ def _riders(host: Host, asked: frozenset[str]) -> dict[str, dict[str, bytes]]:
             files, warnings = plan_riders(documents[0], overrides, asked, resolve)
             riders[name] = files
             told |= dict.fromkeys(warnings, documents[0])
-    print_problems(told, told.values())
+    if tell.tells(WARN):
+        print_problems(told, told.values())
     return riders
 
 
-def _load(path: str, environ: Mapping[str, str]) -> tuple[Document, ...]:
+def _load(path: str, environ: Mapping[str, str], tell: Teller) -> tuple[Document, ...]:
     documents = load_documents(path, (), environ)
     plan = make_plan(path, (), environ, elsewhere=True)
     if errors_of(plan.problems):
-        raise ConfigError(errors_of(plan.problems), plan.config.tree.documents)
+        raise ConfigError(plan.problems, plan.config.tree.documents)
+    if tell.tells(WARN):
+        print_problems(plan.problems, plan.config.tree.documents)
     return documents
 
 
@@ -177,10 +186,12 @@ def _read_secret(path: str) -> str:
         return ""
 
 
-def _write(host: Host, runtime: Runtime, files: dict[str, bytes], *, dry_run: bool) -> None:
+def _write(
+    host: Host, runtime: Runtime, files: dict[str, bytes], tell: Teller, *, dry_run: bool
+) -> None:
     path = runtime.seed_path(host.config.common.state_dir)
     if find_seed_files(path) == files:
-        print(f"unchanged: {path}")
+        tell.step(f"unchanged: {path}")
         return
     sizes = ", ".join(f"{name} {len(content)} bytes" for name, content in files.items())
     if dry_run:
@@ -195,7 +206,7 @@ def _write(host: Host, runtime: Runtime, files: dict[str, bytes], *, dry_run: bo
         reason = (error.strerror or str(error)).lower()
         raise HostError(f"the seed '{path}' cannot be written: {reason}") from None
     _give(host, path)
-    print(f"write: {path} ({sizes})")
+    tell.step(f"write: {path} ({sizes})")
 
 
 def _give(host: Host, path: str) -> None:
@@ -227,7 +238,7 @@ def _base_image(host: Host) -> str:
         raise ConfigError((problem,)) from None
 
 
-def _provide_images(host: Host, *, dry_run: bool) -> None:
+def _provide_images(host: Host, tell: Teller, *, dry_run: bool) -> None:
     """Give each runtime without a system image its own copy of the base image."""
     base = _base_image(host)
     state = host.config.common.state_dir
@@ -237,14 +248,16 @@ def _provide_images(host: Host, *, dry_run: bool) -> None:
         what = f"'{base}' is not there" if is_path(text) else f"'{text}' is expected at '{base}'"
         names = ", ".join(f"'{runtime.name}'" for runtime in bare)
         hint = f"put it there, or: vllmd-hypervisor image build --output {state}/guest"
-        _warn(f"there is no system image for {names}: {what}", hint)
+        _warn(tell, f"there is no system image for {names}: {what}", hint)
         return
     for runtime in bare:
         target = own_image_path(base, f"{state}/{runtime.name}")
-        print(f"{'would copy' if dry_run else 'copy'}: {base} to {target}", flush=True)
-        if not dry_run:
-            copy_image(base, target)
-            _give(host, target)
+        if dry_run:
+            print(f"would copy: {base} to {target}")
+            continue
+        tell.step(f"copy: {base} to {target}")
+        copy_image(base, target)
+        _give(host, target)
 
 
 def _has_image(host: Host, runtime: Runtime) -> bool:

@@ -5,20 +5,24 @@ from __future__ import annotations
 import os
 
 from launcher.cli.hypervisor.arguments import new_hypervisor_parser
+from launcher.cli.hypervisor.telling import tell_warnings
 from launcher.errors import EX_OK, EX_UNAVAILABLE, HostError
 from launcher.hypervisor.host.deeds import Machine
 from launcher.hypervisor.host.loading import load_host
 from launcher.hypervisor.host.prepare import Preparation, hint_of, plan_host
-from launcher.output import print_error, print_problems
+from launcher.output import print_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Mapping
 
+    from launcher.cli.hypervisor.telling import Teller
     from launcher.hypervisor.host.deeds import Deed
     from launcher.hypervisor.host.loading import Host
     from launcher.hypervisor.host.prepare import Plan
+
+PREPARED = "nothing to do: this host is prepared"
 
 DESCRIPTION = """\
 Prepare this host for the runtimes of its file: folders, huge pages, a bridge with NAT and a tap
@@ -46,11 +50,12 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
     """
     arguments = parse(argv)
     host = load_host(environ)
-    print_problems(host.warnings, host.documents)
+    tell = tell_warnings(host)
     dry_run = arguments.dry_run or host.settings.dry_run
     if arguments.undo:
-        return undo(host, Machine(), dry_run=dry_run)
-    return initialize(host, Machine(), dry_run=dry_run, take_display=arguments.take_display)
+        return undo(host, Machine(), tell, dry_run=dry_run)
+    take = bool(arguments.take_display)
+    return initialize(host, Machine(), tell, dry_run=dry_run, take_display=take)
 
 
 def parse(words: list[str]) -> argparse.Namespace:
@@ -74,7 +79,9 @@ def parse(words: list[str]) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def initialize(host: Host, machine: Machine, *, dry_run: bool, take_display: bool = False) -> int:
+def initialize(
+    host: Host, machine: Machine, tell: Teller, *, dry_run: bool, take_display: bool = False
+) -> int:
     """Prepare a host.
 
     Raises:
@@ -91,14 +98,14 @@ def initialize(host: Host, machine: Machine, *, dry_run: bool, take_display: boo
         return EX_UNAVAILABLE
     if plan.deeds and os.geteuid() != 0:
         raise HostError("preparing a host needs root", "run it by sudo, or with --dry-run")
-    short = _tell(preparation.perform(plan.deeds))
-    short |= _tell(preparation.finish_devices())
+    short = _tell_deeds(preparation.perform(plan.deeds), tell)
+    short |= _tell_deeds(preparation.finish_devices(), tell)
     if not plan.deeds:
-        print("nothing to do: this host is prepared")
+        tell.step(PREPARED)
     return EX_UNAVAILABLE if short else EX_OK
 
 
-def undo(host: Host, machine: Machine, *, dry_run: bool) -> int:
+def undo(host: Host, machine: Machine, tell: Teller, *, dry_run: bool) -> int:
     """Take back what was done.
 
     Raises:
@@ -106,13 +113,13 @@ def undo(host: Host, machine: Machine, *, dry_run: bool) -> int:
     """
     preparation = Preparation(host, machine)
     if not preparation.done:
-        print("nothing to undo")
+        tell.step("nothing to undo")
     elif dry_run:
         for deed in reversed(preparation.done):
             print(f"would undo: {deed.say()}")
     else:
         for said in preparation.undo():
-            print(said)
+            tell.step(said)
     return EX_OK
 
 
@@ -120,15 +127,15 @@ def _show(plan: Plan) -> int:
     for deed in plan.deeds:
         print(f"would {deed.say()}")
     if not plan.deeds and not plan.obstacles:
-        print("nothing to do: this host is prepared")
+        print(PREPARED)
     return EX_UNAVAILABLE if plan.obstacles else EX_OK
 
 
-def _tell(done: Iterable[tuple[Deed, str]]) -> bool:
+def _tell_deeds(done: Iterable[tuple[Deed, str]], tell: Teller) -> bool:
     """Say what is done as it is done; tell whether the kernel gave less than asked."""
     short = False
     for deed, shortage in done:
-        print(f"done: {deed.say()}", flush=True)
+        tell.step(f"done: {deed.say()}")
         if shortage:
             print_error(HostError(shortage, hint_of(deed)))
             short = True

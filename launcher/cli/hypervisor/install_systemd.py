@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from launcher.cli.hypervisor.arguments import new_hypervisor_parser
+from launcher.cli.hypervisor.telling import tell_warnings
 from launcher.config.problems import Origin, Problem
 from launcher.config.reader import Refusal
 from launcher.errors import EX_OK, ConfigError, HostError
@@ -25,13 +26,13 @@ from launcher.hypervisor.host.install import (
 from launcher.hypervisor.host.loading import load_host, require_runtimes
 from launcher.hypervisor.host.units import INITIALIZE_UNIT, Installation, unit_name
 from launcher.hypervisor.variables import HOST_VARIABLES
-from launcher.output import print_problems
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
+    from launcher.cli.hypervisor.telling import Teller
     from launcher.hypervisor.host.loading import Host
 
 SYSTEMD_DIR = "VLLMD_SYSTEMD_DIR"
@@ -62,12 +63,12 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
     """
     arguments = parse(argv)
     host = load_host(environ)
-    print_problems(host.warnings, host.documents)
+    tell = tell_warnings(host)
     systemd_dir = _systemd_dir(host, user=arguments.user)
     dry_run = arguments.dry_run or host.settings.dry_run
     if arguments.uninstall:
-        return _uninstall(host, systemd_dir, user=arguments.user, dry_run=dry_run)
-    return _install(host, systemd_dir, user=arguments.user, dry_run=dry_run)
+        return _uninstall(host, tell, systemd_dir, user=arguments.user, dry_run=dry_run)
+    return _install(host, tell, systemd_dir, user=arguments.user, dry_run=dry_run)
 
 
 def parse(words: list[str]) -> argparse.Namespace:
@@ -99,7 +100,7 @@ def _systemd_dir(host: Host, *, user: bool) -> str:
     return host.settings.systemd_dir
 
 
-def _install(host: Host, systemd_dir: str, *, user: bool, dry_run: bool) -> int:
+def _install(host: Host, tell: Teller, systemd_dir: str, *, user: bool, dry_run: bool) -> int:
     require_runtimes(host)
     owner, home = _owner(host, user=user, dry_run=dry_run)
     installation = _installation(host, home, user=user)
@@ -112,18 +113,18 @@ def _install(host: Host, systemd_dir: str, *, user: bool, dry_run: bool) -> int:
     wanted = {file.path for file in files}
     config_dir = host.config.common.config_dir
     for path in (each for each in find_installed(systemd_dir, config_dir) if each not in wanted):
-        _remove(path, user=user, dry_run=dry_run)
+        _remove(path, tell, user=user, dry_run=dry_run)
     for folder in () if dry_run else folders:
         make_folder(folder)
     changed = [file for file in files if not is_current(file)]
     for file in files:
-        _say("write" if file in changed else "unchanged", file.path, dry_run=dry_run)
+        _say(tell, "write" if file in changed else "unchanged", file.path, dry_run=dry_run)
         if dry_run and file in changed:
             print("".join(f"    {line}\n" for line in file.text.splitlines()), end="")
         elif file in changed:
             install_file(file)
-    _reload(user=user, dry_run=dry_run, needed=bool(changed))
-    _tell_next(host, user=user)
+    _reload(tell, user=user, dry_run=dry_run, needed=bool(changed))
+    _tell_next(host, tell, user=user)
     return EX_OK
 
 
@@ -175,19 +176,19 @@ def _boot_environment(host: Host) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def _uninstall(host: Host, systemd_dir: str, *, user: bool, dry_run: bool) -> int:
+def _uninstall(host: Host, tell: Teller, systemd_dir: str, *, user: bool, dry_run: bool) -> int:
     paths = find_installed(systemd_dir, host.config.common.config_dir)
     if not paths:
-        print("nothing is installed")
+        tell.step("nothing is installed")
         return EX_OK
     for path in paths:
-        _remove(path, user=user, dry_run=dry_run)
-    _reload(user=user, dry_run=dry_run, needed=True)
+        _remove(path, tell, user=user, dry_run=dry_run)
+    _reload(tell, user=user, dry_run=dry_run, needed=True)
     return EX_OK
 
 
-def _remove(path: str, *, user: bool, dry_run: bool) -> None:
-    _say("remove", path, dry_run=dry_run)
+def _remove(path: str, tell: Teller, *, user: bool, dry_run: bool) -> None:
+    _say(tell, "remove", path, dry_run=dry_run)
     if dry_run:
         return
     if path.endswith(".service") and is_systemd_running():
@@ -195,27 +196,31 @@ def _remove(path: str, *, user: bool, dry_run: bool) -> None:
     remove_file(path)
 
 
-def _reload(*, user: bool, dry_run: bool, needed: bool) -> None:
+def _reload(tell: Teller, *, user: bool, dry_run: bool, needed: bool) -> None:
     if needed and is_systemd_running():
         command = "systemctl --user daemon-reload" if user else "systemctl daemon-reload"
-        _say("run", command, dry_run=dry_run)
+        _say(tell, "run", command, dry_run=dry_run)
         if not dry_run:
             run_systemctl(("daemon-reload",), user=user)
 
 
-def _tell_next(host: Host, *, user: bool) -> None:
+def _tell_next(host: Host, tell: Teller, *, user: bool) -> None:
     command = "systemctl --user enable --now" if user else "systemctl enable --now"
     units = [] if user else [INITIALIZE_UNIT]
     units += [unit_name(runtime) for runtime in host.config.runtimes]
-    print(f"next: {command} {' '.join(units)}")
+    tell.step(f"next: {command} {' '.join(units)}")
     if user:
-        print(f"next: loginctl enable-linger {host.account.user}")
+        tell.step(f"next: loginctl enable-linger {host.account.user}")
         if not host.settings.skip_network and not all(r.guest.net for r in host.config.runtimes):
-            print("note: taps are made by root: sudo vllmd-hypervisor initialize")
+            tell.step("note: taps are made by root: sudo vllmd-hypervisor initialize")
         if any(runtime.gpus for runtime in host.config.runtimes):
-            print("note: a user's own units may lock little memory; GPUs need units of the system")
+            tell.step(
+                "note: a user's own units may lock little memory; GPUs need units of the system"
+            )
 
 
-def _say(deed: str, what: str, *, dry_run: bool) -> None:
-    would = "would " if dry_run and deed != "unchanged" else ""
-    print(f"{would}{deed}: {what}")
+def _say(tell: Teller, deed: str, what: str, *, dry_run: bool) -> None:
+    if dry_run:
+        print(f"{'' if deed == 'unchanged' else 'would '}{deed}: {what}")
+    else:
+        tell.step(f"{deed}: {what}")

@@ -6,13 +6,14 @@ import os
 import sys
 
 from launcher.cli.hypervisor.arguments import new_hypervisor_parser
+from launcher.cli.hypervisor.telling import tell_warnings
 from launcher.errors import UsageError
 from launcher.hypervisor.host.checks.survey import Survey
 from launcher.hypervisor.host.findings import code_of, render_json, render_text
 from launcher.hypervisor.host.loading import load_host
 from launcher.hypervisor.host.machine import gather_machine
 from launcher.hypervisor.host.precheck import check_all
-from launcher.output import print_problems, wants_colour
+from launcher.output import wants_colour
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
     """
     arguments = _parse(argv)
     host = load_host(environ)
-    print_problems(host.warnings, host.documents)
+    tell_warnings(host)
     machine = gather_machine(environ, arguments.root)
     findings = check_all(Survey(config=host.config, settings=host.settings, machine=machine))
     if arguments.json:

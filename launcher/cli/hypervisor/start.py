@@ -6,7 +6,8 @@ import json
 import shlex
 
 from launcher.cli.hypervisor.arguments import new_hypervisor_parser
-from launcher.errors import EX_OK, LauncherError
+from launcher.errors import EX_OK, LauncherError, UsageError
+from launcher.hypervisor.backends import gather_tools
 from launcher.hypervisor.detach import Detached
 from launcher.hypervisor.starting import hold, plan_guest, supervise, tidy
 from launcher.output import print_error, print_problems
@@ -17,28 +18,37 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from launcher.hypervisor.rundir import Lock
-    from launcher.hypervisor.starting import Plan
+    from launcher.hypervisor.starting import Gather, Plan
 
 DESCRIPTION = """\
-Boot a guest and supervise it until it ends. SIGTERM or Ctrl-C shuts it down; a second one forces it.
+Boot a guest and supervise it until it ends. SIGTERM or Ctrl-C shuts it down; a second
+one forces it.
 Exit code 0 after a shutdown, the entrypoint's code where the guest powered off by itself, 137 if
 it had to be forced, 128 + signal if its VMM was killed, 69 if this machine cannot run it, 78 if
 the variables are wrong."""
 EXAMPLES = """\
 examples:
   vllmd-hypervisor start --dry-run
+  vllmd-hypervisor start --config model-configs/guest-minimal.toml
   vllmd-hypervisor start --detach && vllmd-hypervisor status
 """
 
 
-def main(argv: list[str], environ: Mapping[str, str]) -> int:
-    """Start, or show what would be started.
+def main(argv: list[str], environ: Mapping[str, str], gather: Gather = gather_tools) -> int:
+    """Start, or show what would be started. `gather` looks what this machine offers.
 
     Raises:
         LauncherError: the guest cannot be started.
     """
     arguments = _parse(argv)
-    plan = plan_guest(environ)
+    if arguments.config:
+        # Writing the seed disk needs an extra, which a start from variables alone does not.
+        from launcher.cli.hypervisor.guest_file import prepare_guest  # noqa: PLC0415
+
+        environ = prepare_guest(
+            arguments.config, tuple(arguments.assignments), tuple(arguments.asked), environ
+        )
+    plan = plan_guest(environ, gather)
     print_problems(plan.warnings, ())
     if arguments.dry_run:
         print(render_plan(plan))
@@ -59,7 +69,32 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         action="store_true",
         help="check everything, print the VMM's command line or configuration, start nothing",
     )
-    return parser.parse_args(argv)
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="the launcher's TOML file: boots what its table [guest] describes, with the file on "
+        "the config image; variables that are set win over the table",
+    )
+    parser.add_argument(
+        "--set",
+        metavar="PATH=VALUE",
+        dest="assignments",
+        action="append",
+        default=[],
+        help="with --config: set one value over the file's, like for 'vllmd run'; repeatable",
+    )
+    parser.add_argument(
+        "--with-secret",
+        metavar="PATH",
+        dest="asked",
+        action="append",
+        default=[],
+        help="with --config: put this secret on the config image; repeatable",
+    )
+    arguments = parser.parse_args(argv)
+    if not arguments.config and (arguments.assignments or arguments.asked):
+        raise UsageError("--set and --with-secret need --config", "name the launcher's file")
+    return arguments
 
 
 def render_plan(plan: Plan) -> str:

@@ -199,7 +199,7 @@ class MoveAddresses:
     origin: str
     target: str
     addresses: tuple[str, ...]
-    routes: tuple[tuple[str, str, int], ...]  # to, gateway, metric
+    routes: tuple[tuple[str, str, int, int], ...]  # to, gateway, metric, protocol
 
     volatile = True
 
@@ -234,8 +234,10 @@ class MoveAddresses:
                 change_address("del", origin, address)
             if address not in links[target].addresses:
                 change_address("add", target, address)
-        for to, gateway, metric in self.routes:
-            replace_route(Route(to=to, gateway=gateway, interface=target, metric=metric))
+        for to, gateway, metric, protocol in self.routes:
+            replace_route(
+                Route(to=to, gateway=gateway, interface=target, metric=metric, protocol=protocol)
+            )
 
 
 @record
@@ -352,7 +354,11 @@ def _plan_join(name: str, bridge: Link | None, interface: str, facts: NetworkFac
             f"'{interface}' is a port of '{link.master}' already", "set network.bridge_name to it"
         )
     deeds: list[Deed] = [] if bridge else [AddBridge(bridge=name, mac=link.mac)]
-    routes = tuple((r.to, r.gateway, r.metric) for r in facts.routes if r.interface == interface)
+    routes = tuple(
+        (each.to, each.gateway, each.metric, each.protocol)
+        for each in facts.routes
+        if each.interface == interface
+    )
     deeds.append(AddPort(port=interface, bridge=name))
     if link.addresses:
         deeds.append(

@@ -41,11 +41,15 @@ class Deed(Protocol):
 
 @record
 class Machine:
-    """Where the kernel shows and takes settings: `/sys`, `/proc` and `/dev`, or trees like them."""
+    """Where the kernel shows and takes settings: `/sys`, `/proc` and `/dev`, or trees like them.
+
+    `bind_limit_s` is for a driver that is asked to take a device: most take milliseconds.
+    """
 
     sysfs: str = "/sys"
     procfs: str = "/proc"
     devices: str = "/dev"
+    bind_limit_s: float = 10.0
 
     def boot_id(self) -> str:
         """Return what differs after each boot (random(4))."""

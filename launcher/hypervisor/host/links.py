@@ -56,6 +56,7 @@ class Route:
     gateway: str
     interface: str
     metric: int = 0
+    protocol: int = 0  # who has made it: the kernel, DHCP, an administrator, ...
 
 
 @record
@@ -112,6 +113,7 @@ def _route(raw: Any, names: dict[int, str]) -> Route | None:  # noqa: ANN401
         gateway=gateway,
         interface=names.get(raw.get("oif"), ""),
         metric=raw.get("priority") or 0,
+        protocol=raw["proto"],
     )
 
 
@@ -205,6 +207,7 @@ def replace_route(route: Route) -> None:
             dst=route.to,
             gateway=route.gateway,
             oif=_index(netlink, route.interface),
+            proto=route.protocol,
             **({"priority": route.metric} if route.metric else {}),
         )
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from launcher.hypervisor.pci import PciDevice
 
 MODULE = "vfio-pci"
-BIND_LIMIT_S = 10.0  # for a driver that is asked to take a device: most take milliseconds
 POLL_S = 0.02
 GROUP_MODE = 0o600
 
@@ -95,9 +94,9 @@ class BindDevice:
         """
         device = f"{machine.sysfs}/bus/pci/devices/{self.address}"
         write_setting(f"{device}/driver_override", f"{VFIO}\n")
-        _unbind(device, self.address)
+        _unbind(device, self.address, machine)
         write_setting(f"{machine.sysfs}/bus/pci/drivers_probe", self.address)
-        if not _wait_driver(device, VFIO):
+        if not _wait_driver(device, VFIO, machine):
             self.undo(machine)
             raise HostError(
                 f"'{VFIO}' does not take the device {self.address}",
@@ -111,11 +110,11 @@ class BindDevice:
         if not os.path.isdir(device):
             return ""
         write_setting(f"{device}/driver_override", "\n")
-        _unbind(device, self.address)
+        _unbind(device, self.address, machine)
         if not self.former:
             return f"unbound {self.address}"
         write_setting(f"{machine.sysfs}/bus/pci/drivers_probe", self.address)
-        if not _wait_driver(device, self.former):
+        if not _wait_driver(device, self.former, machine):
             raise HostError(
                 f"the driver '{self.former}' does not take {self.address} back",
                 f"load it: modprobe {self.former}",
@@ -123,15 +122,15 @@ class BindDevice:
         return f"gave {self.address} back to '{self.former}'"
 
 
-def _unbind(device: str, address: str) -> None:
+def _unbind(device: str, address: str, machine: Machine) -> None:
     if link_name(f"{device}/driver"):
         write_setting(f"{device}/driver/unbind", address)
-        _wait_driver(device, "")
+        _wait_driver(device, "", machine)
 
 
-def _wait_driver(device: str, name: str) -> bool:
+def _wait_driver(device: str, name: str, machine: Machine) -> bool:
     """Wait until a device has a driver: some probe in the background. sysfs has no events."""
-    deadline = time.monotonic() + BIND_LIMIT_S
+    deadline = time.monotonic() + machine.bind_limit_s
     while link_name(f"{device}/driver") != name:
         if time.monotonic() > deadline:
             return False

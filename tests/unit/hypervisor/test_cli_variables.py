@@ -75,7 +75,7 @@ def test_list_tells_every_variable_with_its_default(capsys: Capture) -> None:
     assert block.splitlines()[1:] == [
         "    Group name for KVM permissions",
         "    default: kvm",
-        "    used by: precheck",
+        "    used by: precheck, install-systemd",
         "    set to: virt",
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launcher.hypervisor.host.checks.survey import AMD, INTEL
+from launcher.hypervisor.host.checks.survey import AMD, INTEL, cpus_of
 from launcher.hypervisor.host.findings import FAIL, OK, SKIP, WARN, Finding
 
 TYPE_CHECKING = False
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 FLAGS = {"vmx": "Intel VT-x", "svm": "AMD-V"}
 FIRMWARE = "systemctl reboot --firmware-setup"
+GROUP_WHY = "only its members and root may open /dev/kvm"
 KVM_WHY = "without KVM guests are emulated: slower by a factor of 10 and more, and without GPUs"
 
 
@@ -74,7 +75,8 @@ def check_kvm(survey: Survey) -> Finding:
         return Finding(name=name, status=SKIP if present else FAIL, seen=seen, why=KVM_WHY,
                        mend="" if present else _load_kvm(survey))  # fmt: skip
     if machine.kvm.works:
-        return Finding(name=name, status=OK, seen="a virtual machine runs in it", why=KVM_WHY)
+        seen = "a virtual machine runs in it" if survey.vendor else "/dev/kvm answers"
+        return Finding(name=name, status=OK, seen=seen, why=KVM_WHY)
     mend = _load_kvm(survey)
     if machine.kvm.denied:
         group = survey.settings.kvm_group
@@ -95,14 +97,25 @@ def _load_kvm(survey: Survey) -> str:
 def check_group(survey: Survey) -> Finding:
     """Look whether the user of the guests is in the group of /dev/kvm, and in force."""
     group, user = survey.settings.kvm_group, survey.config.common.user
-    name, why = "kvm-group", "only its members and root may open /dev/kvm"
+    name, why = "kvm-group", GROUP_WHY
     if user == "root":
         return Finding(name=name, status=OK, seen="root needs no group", why=why)
+    if user != survey.machine.account.user and survey.find_uid(user) is None:
+        seen = f"there is no user '{user}' in /etc/passwd"
+        mend = f"sudo useradd --system --create-home --groups {group} {user}"
+        return Finding(name=name, status=WARN, seen=seen, why="guests run as this user", mend=mend)
     number, members = _find_group(survey, group)
     if number is None:
         mend = f"sudo groupadd --system {group} && sudo chgrp {group} /dev/kvm"
         seen = f"there is no group '{group}'"
         return Finding(name=name, status=WARN, seen=seen, why=why, mend=mend)
+    return _check_membership(survey, number, members)
+
+
+def _check_membership(survey: Survey, number: int, members: tuple[str, ...]) -> Finding:
+    """Look whether the guests' user is in a group; a session has the groups of its beginning."""
+    group, user = survey.settings.kvm_group, survey.config.common.user
+    name, why = "kvm-group", GROUP_WHY
     account = survey.machine.account
     is_self = user == account.user and survey.machine.is_here
     if is_self and number in account.gids:
@@ -146,7 +159,7 @@ def check_cpus(survey: Survey) -> Finding:
     runtimes, count = survey.config.runtimes, survey.cpu_count
     if not runtimes:
         return Finding(name=name, status=SKIP, seen="no runtimes are configured", why=why)
-    wanted = sum(runtime.cpus for runtime in runtimes)
+    wanted = sum(cpus_of(runtime) for runtime in runtimes)
     seen = f"{wanted} for {len(runtimes)} runtimes, of {count}"
     if wanted <= count:
         return Finding(name=name, status=OK, seen=seen, why=why)
@@ -157,7 +170,7 @@ def check_cpus(survey: Survey) -> Finding:
 def _find_group(survey: Survey, group: str) -> tuple[int | None, tuple[str, ...]]:
     for line in survey.read("/etc/group").splitlines():
         fields = line.split(":")
-        if fields[0] == group and len(fields) > 3 and fields[2].isdigit():  # noqa: PLR2004
+        if fields[0] == group and len(fields) > 3 and fields[2].isdecimal():  # noqa: PLR2004
             return int(fields[2]), tuple(fields[3].split(","))
     return None, ()
 
@@ -165,7 +178,7 @@ def _find_group(survey: Survey, group: str) -> tuple[int | None, tuple[str, ...]
 def _primary_group(survey: Survey, user: str) -> int | None:
     for line in survey.read("/etc/passwd").splitlines():
         fields = line.split(":")
-        if fields[0] == user and len(fields) > 3 and fields[3].isdigit():  # noqa: PLR2004
+        if fields[0] == user and len(fields) > 3 and fields[3].isdecimal():  # noqa: PLR2004
             return int(fields[3])
     return None
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from launcher.hypervisor.host.checks.survey import GIB, PREPARE
+from launcher.hypervisor.host.checks.survey import (
+    GIB,
+    PREPARE,
+    has_devices,
+    memory_of,
+    uses_hugepages,
+)
 from launcher.hypervisor.host.findings import FAIL, OK, SKIP, WARN, Finding
 from launcher.hypervisor.sysfs import read_integer
 
@@ -30,7 +36,7 @@ def check_hugepages(survey: Survey) -> Finding:
         return Finding(name=name, status=FAIL, seen=seen, why=why, mend=mend)
     usable = max(0, free - (read_integer(f"{path}/resv_hugepages") or 0))
     seen = f"{_gib(total * PAGE_KIB[size] << 10)}, {_gib(usable * PAGE_KIB[size] << 10)} free"
-    wanted = survey.memory_wanted
+    wanted = sum(memory_of(each) for each in survey.config.runtimes if uses_hugepages(each))
     if not wanted:
         return Finding(name=name, status=OK, seen=seen, why=why)
     seen += f", {_gib(wanted)} for the runtimes"
@@ -46,12 +52,12 @@ def check_hugepages(survey: Survey) -> Finding:
 def check_memlock(survey: Survey) -> Finding:
     """Compare the limit on locked memory with the largest runtime that has GPUs."""
     name, why = "memlock", "a guest with a GPU has all of its memory locked, for DMA"
-    sizes = [runtime.memory_gb for runtime in survey.config.runtimes if runtime.gpus]
+    sizes = [memory_of(each) for each in survey.config.runtimes if has_devices(each)]
     if not sizes:
         seen = "no runtime has GPUs"
         return Finding(name=name, status=SKIP, seen=seen, why=why)
     limit, user = survey.machine.memlock, survey.config.common.user
-    wanted = max(sizes) * GIB + LOCK_MARGIN
+    wanted = max(sizes) + LOCK_MARGIN
     if limit is None:
         return Finding(name=name, status=OK, seen="no limit", why=why)
     seen = f"{_gib(limit)} allowed, {_gib(wanted)} wanted"
@@ -81,4 +87,6 @@ def check_memory(survey: Survey) -> Finding:
 
 
 def _gib(size: int) -> str:
+    if 0 < size < GIB:
+        return f"{size >> 20} MiB"
     return f"{size / GIB:.1f} GiB" if size % GIB else f"{size // GIB} GiB"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+
+from launcher.config.reader import Refusal
+from launcher.hypervisor.memory import parse_memory
+from launcher.hypervisor.pci import ADDRESS, parse_address, resolve_device
 from launcher.hypervisor.sysfs import list_names, read_text
 from launcher.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from launcher.hypervisor.host.machine import Machine
-    from launcher.hypervisor.host.model import HostConfig, HostSettings
+    from launcher.hypervisor.host.model import HostConfig, HostSettings, Runtime
 
 GIB = 1 << 30
 INTEL, AMD = "GenuineIntel", "AuthenticAMD"
@@ -24,6 +29,28 @@ INSTALLERS = {
     "arch": "sudo pacman -S",
 }
 GRUBBY = ("fedora", "rhel")
+
+
+def memory_of(runtime: Runtime) -> int:
+    """Return the memory of a runtime, in bytes: its guest's own words win."""
+    if runtime.guest.memory:
+        return parse_memory(runtime.guest.memory)[0].size
+    return runtime.memory_gb * GIB
+
+
+def uses_hugepages(runtime: Runtime) -> bool:
+    """Tell whether a runtime's memory is in huge pages: it is, unless its guest says otherwise."""
+    return not runtime.guest.memory or parse_memory(runtime.guest.memory)[0].hugepages
+
+
+def cpus_of(runtime: Runtime) -> int:
+    """Return the number of a runtime's CPUs: its guest's own word wins."""
+    return runtime.guest.cpus or runtime.cpus
+
+
+def has_devices(runtime: Runtime) -> bool:
+    """Tell whether a runtime is given devices of the host."""
+    return bool(runtime.guest.devices or runtime.gpus)
 
 
 @record
@@ -44,13 +71,38 @@ class Survey:
 
     @property
     def gpus(self) -> dict[str, str]:
-        """Return the configured GPUs, each with the name of its runtime."""
-        return {gpu: runtime.name for runtime in self.config.runtimes for gpu in runtime.gpus}
+        """Return the wanted devices by address, each with the name of its runtime.
+
+        An address counts also where no such device is; other names are looked up.
+        """
+        found: dict[str, str] = {}
+        for runtime in self.config.runtimes:
+            for text in runtime.guest.devices or runtime.gpus:
+                with contextlib.suppress(Refusal):  # see lost_devices
+                    found.update(dict.fromkeys(self._addresses(text), runtime.name))
+        return found
+
+    @property
+    def lost_devices(self) -> tuple[tuple[str, Refusal], ...]:
+        """Return the names that mean no device of the host, each with what is wrong with it."""
+        lost: list[tuple[str, Refusal]] = []
+        for runtime in self.config.runtimes:
+            for text in runtime.guest.devices:
+                try:
+                    self._addresses(text)
+                except Refusal as refusal:
+                    lost.append((text, refusal))
+        return tuple(lost)
+
+    def _addresses(self, text: str) -> tuple[str, ...]:
+        if ADDRESS.fullmatch(text.lower()):
+            return (parse_address(text),)
+        return tuple(each.address for each in resolve_device(text, self.machine.sysfs))
 
     @property
     def memory_wanted(self) -> int:
         """Return the memory of all runtimes together, in bytes."""
-        return sum(runtime.memory_gb for runtime in self.config.runtimes) * GIB
+        return sum(memory_of(runtime) for runtime in self.config.runtimes)
 
     @property
     def is_container(self) -> bool:
@@ -95,9 +147,17 @@ class Survey:
         for line in self.read("/proc/meminfo").splitlines():
             name, _, rest = line.partition(":")
             words = rest.split()
-            if name == key and words:
+            if name == key and words and words[0].isdecimal():
                 return int(words[0]) * (1024 if len(words) > 1 else 1)
         return 0
+
+    def find_uid(self, user: str) -> int | None:
+        """Return a user's number on the host, None where the host's own files do not say."""
+        for line in self.read("/etc/passwd").splitlines():
+            fields = line.split(":")
+            if fields[0] == user and len(fields) > 3 and fields[2].isdecimal():  # noqa: PLR2004
+                return int(fields[2])
+        return None
 
     def install(self, packages: str) -> str:
         """Return the command that installs packages here; Debian's where nobody knows."""

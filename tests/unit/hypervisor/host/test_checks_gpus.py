@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -126,3 +127,36 @@ def test_guest_above_the_hole_of_amds_iommu_is_a_warning(tmp_path: Path) -> None
     tree = amd_host(HostTree(tmp_path))
     text = TWO_RUNTIMES.replace("memory_gb = 256\ncpus = 24\n\n[[", "memory_gb = 1200\n\n[[")
     assert found(tree, "amd-address-hole", text).seen == "more than 1000 GB for one"
+
+
+def test_device_by_another_name_is_checked_like_a_gpu(tree: HostTree) -> None:
+    text = TWO_RUNTIMES.replace("[guest]", '[guest]\ndevices = ["/dev/vfio/40"]')
+    text = text.partition("[[runtimes]]\nindex = 2")[0] + "[guest]" + text.partition("[guest]")[2]
+    assert found(tree, f"iommu-group {GPU_1}", text).status == "ok"
+
+
+def test_device_that_is_lost_fails(tree: HostTree) -> None:
+    text = TWO_RUNTIMES.replace("[guest]", '[guest]\ndevices = ["/dev/vfio/9"]')
+    finding = found(tree, "device /dev/vfio/9", text)
+    assert (finding.status, finding.seen) == (
+        "fail",
+        "this machine has no IOMMU group for '/dev/vfio/9'",
+    )
+
+
+def test_card_that_has_fallen_off_its_bus_fails(tree: HostTree) -> None:
+    (tree.root / f"sys/devices/pci0000:00/{GPU_1}/config").write_bytes(b"\xff" * 64)
+    finding = found(tree, f"gpu {GPU_1}")
+    mend = "sudo reboot  # a reset does not bring it back"
+    assert (finding.status, finding.mend) == ("fail", mend)
+
+
+@pytest.mark.parametrize(("more", "status"), [(0, "ok"), (1, "warn")])
+def test_group_has_to_belong_to_the_user_of_the_guests(
+    tree: HostTree, more: int, status: str
+) -> None:
+    tree.write("dev/vfio/40", "")
+    tree.write("etc/passwd", f"ada:x:{os.getuid() + more}:1000::/home/ada:/bin/sh")
+    finding = found(tree, f"vfio-binding {GPU_1}")
+    assert finding.status == status
+    assert ("is not the file of 'ada'" in finding.seen) == (status == "warn")

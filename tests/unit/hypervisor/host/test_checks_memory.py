@@ -56,7 +56,7 @@ def test_hugepages_that_the_kernel_lacks_fail(tmp_path: Path) -> None:
     [
         (None, "ok", "no limit"),
         (257 * GIB, "ok", "257 GiB allowed, 257 GiB wanted"),
-        (8 << 20, "warn", "0.0 GiB allowed, 257 GiB wanted"),
+        (8 << 20, "warn", "8 MiB allowed, 257 GiB wanted"),
     ],
 )
 def test_memlock_is_compared_with_the_largest_guest(
@@ -80,3 +80,16 @@ def test_memory_of_the_runtimes_is_compared_with_the_hosts(
 def test_cpus_of_the_runtimes_are_compared_with_the_hosts(tree: HostTree) -> None:
     finding = found(tree, "cpus", TWO_RUNTIMES.replace("cpus = 24", "cpus = 48"))
     assert (finding.status, finding.seen) == ("warn", "96 for 2 runtimes, of 64")
+
+
+def test_guests_own_memory_and_cpus_win(tree: HostTree) -> None:
+    text = TWO_RUNTIMES.replace("[guest]", '[guest]\nmemory = "size=8G,shared=on"\ncpus = 2')
+    assert found(tree, "memory", text).seen.endswith("16 GiB for the runtimes")
+    assert found(tree, "cpus", text).seen == "4 for 2 runtimes, of 64"
+    assert found(tree, "memlock", text, memlock=9 * GIB).status == "ok"
+
+
+def test_guest_outside_of_huge_pages_does_not_count_for_them(tree: HostTree) -> None:
+    text = TWO_RUNTIMES.replace("[guest]", '[guest]\nmemory = "size=8G,shared=on"')
+    add_hugepages(tree, "2048kB", 0)
+    assert found(tree, "hugepages 2M", text).seen == "0 GiB, 0 GiB free"

@@ -1,0 +1,299 @@
+"""Preparing a host: for real, in a network namespace of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.require import require_program
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.netns import Namespace
+    from tests.support.preparing import HostCommands
+
+RUNTIMES = """
+[[runtimes]]
+index = 1
+name = "one"
+guest.memory = "size=64M"
+
+[[runtimes]]
+index = 2
+name = "two"
+guest.memory = "size=64M"
+"""
+HOLD_TAP = """
+import fcntl, struct, sys
+tun = open("/dev/net/tun", "r+b", buffering=0)
+fcntl.ioctl(tun, 0x400454CA, struct.pack("16sH22x", sys.argv[1].encode(), 0x5002))
+print("held", flush=True)
+sys.stdin.read()
+"""
+SERVE = """
+import socket
+with socket.create_server(("192.0.2.1", 7000)) as server:
+    print("ready", flush=True)
+    print(server.accept()[1][0], flush=True)
+"""
+CALL = "import socket; socket.create_connection(('192.0.2.1', 7000), 10).close()"
+
+
+@pytest.fixture
+def prepared(networked: HostCommands) -> HostCommands:
+    require_program("integration", "nft")
+    networked.write_host(RUNTIMES)
+    return networked
+
+
+def add_interface(namespace: Namespace, name: str = "eth0") -> None:
+    """Add an interface with a default route: a bridge without ports does for that."""
+    namespace.ip(f"link add {name} type bridge")
+    namespace.ip(f"addr add 192.0.2.5/24 dev {name}")
+    namespace.ip(f"link set {name} up")
+    namespace.ip(f"route add default via 192.0.2.1 dev {name}")
+
+
+def test_bridge_has_its_address_and_a_tap_for_each_runtime(
+    prepared: HostCommands, namespace: Namespace
+) -> None:
+    done = prepared.run("initialize")
+    assert (done.code, done.err) == (0, "")
+    assert namespace.addresses("vllmd-br0") == ["10.111.0.1/24"]
+    taps = {name: link for name, link in namespace.links().items() if "tap" in name}
+    assert {name: link["master"] for name, link in taps.items()} == {
+        "vllmd-tap1": "vllmd-br0",
+        "vllmd-tap2": "vllmd-br0",
+    }
+    assert all("UP" in link["flags"] for link in namespace.links().values())
+    assert all(link["linkinfo"]["info_data"]["persist"] for link in taps.values())
+
+
+def test_taps_belong_to_the_guests_user(prepared: HostCommands, namespace: Namespace) -> None:
+    prepared.write_host(RUNTIMES, user="nobody")
+    assert prepared.run("initialize").code == 0
+    assert "user nobody" in namespace.ip("-details link show vllmd-tap1")
+    assert (prepared.state_dir / "one").stat().st_uid == 65534
+
+
+def test_folders_are_for_their_user_alone(prepared: HostCommands) -> None:
+    prepared.run("initialize")
+    modes = {p.name: p.stat().st_mode & 0o777 for p in prepared.state_dir.rglob("*")}
+    assert modes == {"one": 0o700, "two": 0o700, "initialize.json": 0o600}
+
+
+def test_second_run_changes_nothing(prepared: HostCommands, namespace: Namespace) -> None:
+    prepared.run("initialize")
+    former, journal = namespace.state(), (prepared.state_dir / "initialize.json").read_text()
+    done = prepared.run("initialize")
+    assert (done.code, done.out) == (0, "nothing to do: this host is prepared\n")
+    assert namespace.state() == former
+    assert (prepared.state_dir / "initialize.json").read_text() == journal
+
+
+def test_new_runtime_gets_only_what_it_lacks(prepared: HostCommands) -> None:
+    prepared.run("initialize")
+    prepared.write_host(RUNTIMES + '[[runtimes]]\nindex = 3\nname = "x"\nguest.memory = "size=64M"')
+    assert prepared.run("initialize").out.splitlines() == [
+        "done: make the folder 'FOLDER/state/x', mode 0700",
+        "done: create the tap 'vllmd-tap3' for the user 0",
+        "done: make 'vllmd-tap3' a port of 'vllmd-br0'",
+    ]
+
+
+def test_undo_leaves_nothing(prepared: HostCommands, namespace: Namespace, tmp_path: Path) -> None:
+    add_interface(namespace)
+    former, files = namespace.state(), sorted(tmp_path.iterdir())
+    prepared.run("initialize")
+    assert namespace.state() != former
+    done = prepared.run("initialize", "--undo")
+    assert (done.code, done.err) == (0, "")
+    assert namespace.state() == former
+    assert sorted(tmp_path.iterdir()) == files
+    assert prepared.run("initialize", "--undo").out == "nothing to undo\n"
+
+
+@pytest.mark.parametrize("by_variable", [True, False])
+def test_dry_run_changes_nothing(
+    prepared: HostCommands, namespace: Namespace, tmp_path: Path, *, by_variable: bool
+) -> None:
+    former, files = namespace.state(), sorted(tmp_path.iterdir())
+    if by_variable:
+        done = prepared.run("initialize", env={"VLLMD_HYPERVISOR_DRY_RUN": "true"})
+    else:
+        done = prepared.run("initialize", "--dry-run")
+    assert done.code == 0
+    assert "would create the bridge 'vllmd-br0'\n" in done.out
+    assert (namespace.state(), sorted(tmp_path.iterdir())) == (former, files)
+
+
+def test_dry_undo_changes_nothing(prepared: HostCommands, namespace: Namespace) -> None:
+    prepared.run("initialize")
+    former = namespace.state()
+    assert "would undo: create the bridge" in prepared.run("initialize", "--undo", "--dry-run").out
+    assert namespace.state() == former
+
+
+def test_bridge_that_was_there_stays(prepared: HostCommands, namespace: Namespace) -> None:
+    namespace.ip("link add vllmd-br0 type bridge")
+    former = namespace.state()
+    prepared.run("initialize")
+    assert namespace.addresses("vllmd-br0") == ["10.111.0.1/24"]
+    prepared.run("initialize", "--undo")
+    assert namespace.state() == former
+
+
+def test_bridge_with_another_name_by_the_variable(
+    prepared: HostCommands, namespace: Namespace
+) -> None:
+    prepared.run("initialize", env={"VLLMD_BRIDGE_NAME": "other0"})
+    assert set(namespace.links()) == {"other0", "vllmd-tap1", "vllmd-tap2"}
+
+
+def test_network_is_skipped_by_the_variable(prepared: HostCommands, namespace: Namespace) -> None:
+    assert prepared.run("initialize", env={"VLLMD_DISABLE_NETWORK": "true"}).code == 0
+    assert namespace.links() == {}
+
+
+def test_undo_refuses_while_a_guest_uses_its_tap(
+    prepared: HostCommands, namespace: Namespace
+) -> None:
+    prepared.run("initialize")
+    guest = namespace.python(HOLD_TAP, "vllmd-tap2")
+    assert guest.stdout is not None
+    assert guest.stdout.readline() == "held\n"
+    done = prepared.run("initialize", "--undo")
+    assert (done.code, done.err.splitlines()[0]) == (
+        69,
+        "error: a guest uses the tap 'vllmd-tap2'",
+    )
+    guest.communicate()
+    assert prepared.run("initialize", "--undo").code == 0
+    assert namespace.links() == {}
+
+
+def test_undo_keeps_a_bridge_with_ports_of_others(
+    prepared: HostCommands, namespace: Namespace
+) -> None:
+    prepared.run("initialize")
+    namespace.ip("link add other0 type veth peer name other1")
+    namespace.ip("link set other0 master vllmd-br0")
+    done = prepared.run("initialize", "--undo")
+    assert (done.code, "has other ports: other0" in done.err) == (69, True)
+    assert "vllmd-br0" in namespace.links()
+    namespace.ip("link set other0 nomaster")
+    assert prepared.run("initialize", "--undo").code == 0
+    assert set(namespace.links()) == {"other0", "other1"}
+    assert not prepared.state_dir.exists()
+
+
+def test_subnet_of_somebody_else_is_refused(prepared: HostCommands, namespace: Namespace) -> None:
+    namespace.ip("link add office0 type bridge")
+    namespace.ip("addr add 10.111.0.7/16 dev office0")
+    former = namespace.state()
+    done = prepared.run("initialize")
+    assert done.code == 69
+    assert "'office0' has the address 10.111.0.7/16, which is in the subnet" in done.err
+    assert (namespace.state(), prepared.state_dir.exists()) == (former, False)
+
+
+def test_interface_with_the_name_of_the_bridge_is_refused(
+    prepared: HostCommands, namespace: Namespace
+) -> None:
+    namespace.ip("link add vllmd-br0 type veth peer name peer0")
+    done = prepared.run("initialize")
+    assert (done.code, "and it is no bridge" in done.err) == (69, True)
+
+
+def test_interface_that_is_not_there_is_refused(prepared: HostCommands) -> None:
+    done = prepared.run("initialize", env={"VLLMD_HOST_INTERFACE": "eth9"})
+    assert (done.code, "this host has no interface 'eth9'" in done.err) == (69, True)
+
+
+def test_interface_joins_when_asked_and_comes_back(
+    prepared: HostCommands, namespace: Namespace
+) -> None:
+    namespace.ip("link add wire0 type veth peer name wire1")
+    namespace.ip("addr add 192.0.2.5/24 dev wire0")
+    namespace.ip("link set wire0 up")
+    namespace.ip("route add default via 192.0.2.1 dev wire0")
+    former = namespace.state()
+    prepared.write_host(RUNTIMES + "[network]\njoin = true\n")
+    done = prepared.run("initialize")
+    assert (done.code, done.err) == (0, "")
+    assert namespace.links()["wire0"]["master"] == "vllmd-br0"
+    assert namespace.addresses("vllmd-br0") == ["192.0.2.5/24"]
+    assert "default via 192.0.2.1 dev vllmd-br0" in namespace.ip("route show")
+    assert "nothing to do" in prepared.run("initialize").out
+    assert prepared.run("initialize", "--undo").code == 0
+    assert namespace.state() == former
+
+
+def test_filter_that_drops_lets_guests_through(
+    prepared: HostCommands, namespace: Namespace
+) -> None:
+    require_program("integration", "iptables")
+    namespace.run("iptables", "-P", "FORWARD", "DROP")
+    former = namespace.run("iptables", "-S")
+    prepared.run("initialize")
+    assert "-A FORWARD -i vllmd-br0 -j ACCEPT" in namespace.run("iptables", "-S")
+    assert "nothing to do" in prepared.run("initialize").out
+    prepared.run("initialize", "--undo")
+    assert namespace.run("iptables", "-S") == former
+
+
+def test_guest_on_the_bridge_reaches_the_world(
+    prepared: HostCommands, namespace: Namespace, world: Namespace, guest: Namespace
+) -> None:
+    namespace.ip(f"link add eth0 type veth peer name eth0 netns {world.pid}")
+    namespace.ip("addr add 192.0.2.5/24 dev eth0")
+    namespace.ip("link set eth0 up")
+    world.ip("addr add 192.0.2.1/24 dev eth0")
+    world.ip("link set eth0 up")
+    namespace.ip("route add default via 192.0.2.1")
+    assert prepared.run("initialize").code == 0
+    namespace.ip(f"link add port0 type veth peer name eth0 netns {guest.pid}")
+    namespace.ip("link set port0 master vllmd-br0 up")
+    guest.ip("addr add 10.111.0.11/24 dev eth0")
+    guest.ip("link set eth0 up")
+    guest.ip("route add default via 10.111.0.1")
+    server = world.python(SERVE)
+    assert server.stdout is not None
+    assert server.stdout.readline() == "ready\n"
+    guest.run("python3", "-c", CALL)
+    # The world has no route to the guest: what it sees is the host's own address.
+    assert server.communicate()[0] == "192.0.2.5\n"
+
+
+@pytest.mark.parametrize("spoil", ["mode", "text"])
+def test_journal_that_is_not_ours_is_refused(prepared: HostCommands, spoil: str) -> None:
+    prepared.run("initialize")
+    journal = prepared.state_dir / "initialize.json"
+    text = journal.read_text()
+    with contextlib.ExitStack() as after:
+        after.callback(prepared.run, "initialize", "--undo")
+        after.callback(journal.write_text, text)
+        after.callback(journal.chmod, 0o600)
+        if spoil == "mode":
+            journal.chmod(0o666)
+        else:
+            journal.write_text('{"v": 1, "deeds": [{"deed": "Format", "boot": "x"}]}')
+        done = prepared.run("initialize", "--undo")
+        assert (done.code, "is not trusted" in done.err) == (69, True)
+
+
+def test_journal_of_an_earlier_boot_is_not_undone(
+    prepared: HostCommands, namespace: Namespace
+) -> None:
+    prepared.run("initialize")
+    journal = prepared.state_dir / "initialize.json"
+    data = json.loads(journal.read_text())
+    journal.write_text(json.dumps({**data, "deeds": [{**d, "boot": "x"} for d in data["deeds"]]}))
+    former = namespace.state()
+    assert prepared.run("initialize", "--undo").code == 0
+    # The folders are from then as well, and outlive a boot.
+    assert (namespace.state(), prepared.state_dir.exists()) == (former, False)
