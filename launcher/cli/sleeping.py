@@ -10,7 +10,7 @@ import http.client
 import ssl
 from urllib.parse import urlsplit
 
-from launcher.cli.remote import UnixConnection
+from launcher.cli.stream import UnixConnection
 from launcher.errors import HostError, StartError
 
 TYPE_CHECKING = False
