@@ -6,6 +6,7 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
+from tests.support.fake_vllm import make_vllm
 from tests.support.launching import ROOT, Stub
 from tests.support.processes import is_alive, read_proc
 
@@ -13,26 +14,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.launching import Launcher
-
-SERVER = """\
-import sys
-from tests.programs.stub_server import Flags, main
-main(Flags(sys.argv[1:]))
-"""
-PRELOAD = """\
-import signal
-signal.pause()
-"""
-
-
-def make_vllm(folder: Path) -> Path:
-    """Make a package that is called vLLM, of a version that has the weight cache."""
-    for module, text in (("openai/api_server", SERVER), ("cli/main", PRELOAD)):
-        path = folder / "vllm" / "entrypoints" / f"{module}.py"
-        path.parent.mkdir(parents=True)
-        path.write_text(text)
-    (folder / "vllm-0.32.0.dist-info").mkdir()
-    return folder
 
 
 def test_weights_stay_while_their_server_is_started_again(
