@@ -11,8 +11,9 @@ https://docs.pytorch.org/docs/stable/elastic/run.html#environment-variables
 
 from __future__ import annotations
 
+from launcher.config.reader import Refusal
 from launcher.record import record
-from launcher.server.cluster import DEFAULT_PORT, MAX_PORT, REFERENCE
+from launcher.server.cluster import DEFAULT_PORT, MAX_PORT, REFERENCE, read_leader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -156,9 +157,15 @@ def _find_leader(reading: _Reading) -> str | None:
         reading.origins["leader"] = ""
         return written
     value = reading.text("leader", LEADER)
-    if value is not None and reading.origins["leader"] in LISTS:
-        return first_host(value)
-    return value
+    if value is None:
+        return None
+    variable = reading.origins["leader"]
+    try:
+        return read_leader(first_host(value) if variable in LISTS else value)
+    except Refusal as refusal:
+        message = f"'leader': {refusal.message} in '{variable}'"
+        reading.refuse("leader", message, f"correct {variable}, or set leader in [cluster]")
+        return None
 
 
 def first_host(nodelist: str) -> str:

@@ -182,6 +182,12 @@ def test_first_host_of_a_list_of_slurm(nodelist: str, host: str) -> None:
             "correct SLURM_NODEID, or set rank in [cluster]",
         ),
         (
+            SPLIT.replace('leader = "10.0.0.1"\n', ""),
+            {**at(1), "MASTER_ADDR": "10.0.0.9:29500"},
+            "'leader': expected a host without a port, got '10.0.0.9:29500' in 'MASTER_ADDR'",
+            "correct MASTER_ADDR, or set leader in [cluster]",
+        ),
+        (
             SPLIT + 'rank = "env:POD"\n',
             {},
             "'rank': the variable 'POD' is not set",
