@@ -297,6 +297,12 @@ def test_all_mistakes_are_told_at_once_and_where() -> None:
     assert "which 2 machines cannot share" in text
 
 
+def test_value_of_a_wrong_kind_is_not_called_missing_too() -> None:
+    text = said(plan_text(SPLIT.replace("nodes = 2", 'nodes = "two"'), environ=at(0)))
+    assert "expected an integer of at least 1, got a string" in text
+    assert "nothing says" not in text
+
+
 def test_two_clusters_on_one_port_are_refused() -> None:
     toml = SPLIT + SPLIT.replace("instance.a", "instance.b").replace(
         "[instance.b.cluster]", "port = 8001\n[instance.b.cluster]"
