@@ -21,7 +21,7 @@ from tests.support.processes import MARK, is_alive, kill_marked, marked_pids
 from tests.support.wait import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 # The official description of Cloud Hypervisor's API, which is not ours to pass on.
 OPENAPI = Path(
@@ -96,14 +96,16 @@ class Host:
             **(extra or {}),
         }
 
-    def start(self, *options: str, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    def start(
+        self, *options: str, env: Mapping[str, str], stdout: int | None = None
+    ) -> subprocess.Popen[bytes]:
         """Run `start` in the foreground, with a whole environment; it says things in `said`."""
         with open(self.folder / "said", "ab") as said:
             process = subprocess.Popen(
                 [sys.executable, "-B", "-m", "tests.programs.start_guest", *options],
                 env=env,
                 stdin=subprocess.DEVNULL,
-                stdout=said,
+                stdout=said if stdout is None else stdout,
                 stderr=said,
                 cwd=self.folder,
             )
@@ -121,8 +123,10 @@ class Host:
         )
         return process
 
-    def ask(self, *words: str, env: Mapping[str, str]) -> Asked:
-        """Run a command to its end."""
+    def ask(
+        self, *words: str, env: Mapping[str, str], before: Callable[[], None] | None = None
+    ) -> Asked:
+        """Run a command to its end; `before` is called in the child, before its exec."""
         program = ["-m", "launcher.cli.hypervisor"]
         if words[0] == "start":
             program, words = ["-m", "tests.programs.start_guest"], words[1:]
@@ -135,6 +139,7 @@ class Host:
             timeout=60,
             check=False,
             cwd=self.folder,
+            preexec_fn=before,
         )
         return Asked(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
 
@@ -166,7 +171,9 @@ class Host:
     def left(self) -> list[str]:
         """Return what is left of all guests: processes, and files in run directories."""
         base = self.folder / "vllmd-hypervisor"
-        files = [str(path.relative_to(base)) for path in base.rglob("*")] if base.exists() else []
+        found = base.rglob("*") if base.exists() else ()
+        # That KVM works is worth remembering for the next guest.
+        files = [str(path.relative_to(base)) for path in found if path.name != "kvm-works"]
         return [*map(str, marked_pids(self.mark)), *files]
 
     def broken(self) -> str:
