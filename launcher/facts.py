@@ -8,7 +8,7 @@ import stat
 from launcher.process.orphans import can_adopt_orphans
 from launcher.record import replace
 from launcher.server.catalogue.data import load_catalogue, load_environment
-from launcher.server.catalogue.installed import find_installed
+from launcher.server.catalogue.installed import find_installed, find_version
 from launcher.server.facts import UNSET, Facts, PixiFacts, PythonFacts, is_vllm_module
 
 TYPE_CHECKING = False
@@ -36,12 +36,16 @@ def gather(
     pixi = _pixi(asked, environ) if asked.pixi_project_dir else None
     found = pixi.vllm_version if pixi else python.vllm_version
     is_vllm = is_vllm_module(asked.module)
+    program = pixi.python if pixi else python.path
+    clustered = program if asked.spans_machines and is_vllm else None
     return Facts(
         module=asked.module,
         environ=environ,
+        ray_version=find_version("ray", clustered, environ) if clustered else None,
         python=python,
         pixi=pixi,
         vllm_version=vllm_version or found,
+        compile_cache_is_empty=is_vllm and _is_empty(_compile_cache(environ)),
         adopts_orphans=can_adopt_orphans(),
         catalogue=load_catalogue(vllm_version or found or "") if is_vllm else None,
         environment_names=load_environment() if is_vllm and asked.names_variables else "",
@@ -170,6 +174,20 @@ def _python(asked: Questions, environ: Mapping[str, str], own_python: str) -> Py
     return PythonFacts(path=None, looked_at=tuple(candidates))
 
 
+def _compile_cache(environ: Mapping[str, str]) -> str:
+    """Return the folder where vLLM keeps what it has compiled (vllm/envs.py, 0.32)."""
+    caches = environ.get("XDG_CACHE_HOME") or os.path.join(environ.get("HOME", "/"), ".cache")
+    root = environ.get("VLLM_CACHE_ROOT") or os.path.join(caches, "vllm")
+    return os.path.join(os.path.expanduser(root), "torch_compile_cache")
+
+
+def _is_empty(folder: str) -> bool:
+    try:
+        return not os.listdir(folder)
+    except OSError:
+        return True  # there is none
+
+
 def _with_vllm(path: str | None, installed: Installed | None) -> PythonFacts:
     if installed is None:
         return PythonFacts(path=path)
@@ -199,7 +217,9 @@ def _pixi(asked: Questions, environ: Mapping[str, str]) -> PixiFacts:
         distribution=installed.distribution if installed else "",
         site=installed.site if installed else "",
     )
-    if not (asked.pixi_launch and facts.program and facts.has_manifest):
+    if not (asked.pixi_launch and facts.has_manifest):
+        return facts
+    if not facts.program and not (asked.pixi_launch == "hook" and facts.has_python):
         return facts
     return _with_project(facts, asked, environ)
 

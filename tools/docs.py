@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from launcher.cli.guest_table import LAUNCHER_GUEST_KEYS, render_guest_schema  # noqa: E402
 from launcher.cli.variables import VARIABLES  # noqa: E402
 from launcher.hypervisor.host.keys import TABLES as HOST_TABLES  # noqa: E402
 from launcher.hypervisor.host.schema import render_host_schema  # noqa: E402
 from launcher.hypervisor.variables import GUEST_VARIABLES, HOST_VARIABLES  # noqa: E402
-from launcher.cli.guest_table import LAUNCHER_GUEST_KEYS, render_guest_schema  # noqa: E402
 from launcher.kvbm.samples import BLOCKS, SAMPLES  # noqa: E402
 from launcher.process.diagnosis import RULES  # noqa: E402
 from launcher.server.catalogue.advice import explain_unknown  # noqa: E402

@@ -7,8 +7,7 @@
 Conda bakes the prefix into files, so an environment can be built in one place only: where it will
 stay. It is built in a new generation, under its final path, and counts from the moment that
 `current` is replaced, which is one rename(2). Until then, whatever happens, the former generation
-is what it was. It stays for the servers that still run from it, and goes when the next but one
-is installed.
+is what it was. It stays for the servers that still run from it, until the next installation begins.
 """
 
 from __future__ import annotations

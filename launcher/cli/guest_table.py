@@ -18,8 +18,20 @@ if TYPE_CHECKING:
     from launcher.config.problems import TomlValue
     from launcher.server.model import LauncherConfig
 
+# What holds where this table does not say: here is no runtime of the host's file to ask.
+_DEFAULTS = {
+    "cpus": "4",
+    "memory": '`"size=16G,shared=on"`',
+    "devices": "none",
+    "net": '`"user"` with QEMU, `"none"` with Cloud Hypervisor',
+    "publish": "none",
+}
 # The file that rides along is the one that the table is in.
-LAUNCHER_GUEST_KEYS = tuple(key for key in GUEST_KEYS if key.name != "config")
+LAUNCHER_GUEST_KEYS = tuple(
+    replace(key, default_words=_DEFAULTS.get(key.name, key.default_words))
+    for key in GUEST_KEYS
+    if key.name != "config"
+)
 
 ARRAYS = ("devices", "publish")
 

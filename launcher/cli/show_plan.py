@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 
+from launcher.cli.show_cluster import CLUSTER_ORIGINS, describe_cluster, render_cluster
 from launcher.config.report import Locator, describe, printable, sort_problems
 from launcher.config.secrets import MASK
 from launcher.server.masked_words import mask_text, mask_words
@@ -37,7 +38,7 @@ def _describe(
     each: InstancePlan, plan: LaunchPlan, locator: Locator, cwd: str
 ) -> dict[str, object]:
     process = each.process
-    return {
+    shown: dict[str, object] = {
         "name": process.name,
         "argv": mask_words(process.argv, plan.catalogue),
         "env": {variable.name: _shown(variable) for variable in process.env},
@@ -45,11 +46,14 @@ def _describe(
         "background": not process.foreground,
         "gpu_ids": each.gpu_ids(),
         "start": {"mode": each.start.mode, "reason": each.start.reason},
-        "host": each.address.host,
-        "port": None if each.address.socket_path else each.address.port,
+        "host": None if each.is_worker() else each.address.host,
+        "port": None if each.address.socket_path or each.is_worker() else each.address.port,
         "cwd": process.cwd or cwd,
         "origins": _origins(each, plan, locator),
     }
+    if each.membership is not None:
+        shown["cluster"] = describe_cluster(each.membership)
+    return shown
 
 
 def _origins(each: InstancePlan, plan: LaunchPlan, locator: Locator) -> dict[str, str]:
@@ -72,6 +76,14 @@ def _origins(each: InstancePlan, plan: LaunchPlan, locator: Locator) -> dict[str
         settings["server.extra_args"] = instance.extra_args_path
     shared = plan.config.master.env
     settings |= {f"env.{setting.name}": setting.path for setting in (*shared, *instance.env)}
+    if each.membership is not None:
+        cluster = instance.cluster
+        variables = dict(each.membership.origins)
+        for name in CLUSTER_ORIGINS:
+            place = cluster.place(name) if cluster is not None else instance.path()
+            origins[f"cluster.{name}"] = variables.get(name) or locator.where(
+                tree.origin(place), place
+            )
     return origins | {
         name: locator.where(tree.origin(path), path) for name, path in settings.items()
     }
@@ -97,7 +109,7 @@ def _activation(plan: LaunchPlan) -> str:
     master = plan.config.master
     if master.pixi_project_dir is None:
         return ""
-    how = "'pixi shell-hook', asked once" if master.pixi_launch == "hook" else "'pixi run'"
+    how = "its hook, asked once" if master.pixi_launch == "hook" else "'pixi run'"
     where = f"{master.pixi_environment}' of {master.pixi_project_dir}"
     return f" in the pixi environment '{where}, activated by {how}"
 
@@ -105,12 +117,18 @@ def _activation(plan: LaunchPlan) -> str:
 def _text_instance(each: InstancePlan, plan: LaunchPlan, locator: Locator) -> str:
     process, tree = each.process, plan.config.tree
     kind = "foreground" if process.foreground else "background"
-    lines = [f"{process.name}: {each.address.shown()}, GPUs {each.gpu_ids()}, {kind}"]
+    where = "headless" if each.is_worker() else each.address.shown()
+    lines = [f"{process.name}: {where}, GPUs {each.gpu_ids()}, {kind}"]
+    if each.membership is not None:
+        lines.append(f"  part  {render_cluster(each.membership)}")
     if process.log:
         lines.append(f"  log   {process.log.path}")
     lines.append(f"  start {each.start.mode} ({each.start.reason})")
-    if process.after:
-        lines.append(f"  after {', '.join(process.after)} (they share a GPU)")
+    sharing = [name for name in process.after if name != each.compiler]
+    if sharing:
+        lines.append(f"  after {', '.join(sharing)} (they share a GPU)")
+    if each.compiler:
+        lines.append(f"  after {each.compiler} (it compiles the same graph)")
     lines += [f"  env   {variable.name}={_shown(variable)}" for variable in process.env]
     lines.append(f"  {shlex.join(each.command)}")
     for flag in each.flags:

@@ -7,6 +7,7 @@ from launcher.cli.remote import SOCKET_VARIABLE
 from launcher.cli.sources import OVERRIDES_VARIABLE
 from launcher.cli.target import KEY_VARIABLE
 from launcher.client.timeouts import VARIABLE as TIMEOUT_VARIABLE
+from launcher.server import cluster_facts
 from launcher.server.model import BUNDLE_VARIABLE, CONFIG_VARIABLE
 from launcher.server.shutdown import GRACE_VARIABLE
 
@@ -22,6 +23,13 @@ VARIABLES = {
     "talk to; the one that is alive without it.",
     KEY_VARIABLE: "The key that `vllmd generate` and `batch` show to a server.",
     TIMEOUT_VARIABLE: "The timeout profile of `vllmd generate` and `batch`.",
+    cluster_facts.RANK[
+        0
+    ]: "Which machine of the cluster this is, from 0, where `[cluster]` leaves it "
+    "out; so for the next three.",
+    cluster_facts.NODES[0]: "How many machines there are.",
+    cluster_facts.LEADER[0]: "The name or address of the first.",
+    cluster_facts.PORT[0]: "The port where they meet.",
     "XDG_RUNTIME_DIR": "The control socket is in its folder `vllmd`; else in `/run/vllmd`, else in "
     "`/tmp/vllmd-<uid>`.",
     "NOTIFY_SOCKET": "systemd's: it is told when the servers are ready.",

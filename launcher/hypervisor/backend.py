@@ -1,4 +1,4 @@
-"""What the supervisor, `stop` and `status` need of a program that runs guests. Values and protocols.
+"""What the supervisor, `stop` and `status` need of a program that runs guests. No effects.
 
 A backend turns a guest into a command line (`plan`) without touching anything. Its `Vmm` talks to
 the process that came of it: each call opens a connection of its own and takes a deadline, so any

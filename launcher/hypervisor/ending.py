@@ -38,18 +38,22 @@ def judge_ending(ending: Ending) -> tuple[int, str]:
     """
     if ending.loops:
         return FAILED, "the guest rebooted again and again, and was stopped"
+    if ending.asked and ending.forced:
+        return FORCED, "the guest did not shut down by itself, and was forced"
     if ending.asked:
-        if ending.forced:
-            return FORCED, "the guest did not shut down by itself, and was forced"
         return 0, "the guest has shut down"
+    return _judge_unasked(ending)
+
+
+def _judge_unasked(ending: Ending) -> tuple[int, str]:
     if ending.code < 0:
         return 128 - ending.code, f"the VMM was killed by {_signal_name(-ending.code)}"
     if ending.code > 0:
         return FAILED, f"the VMM failed with exit code {ending.code}"
     if ending.panicked:
         return FAILED, "the kernel of the guest panicked"
-    if ending.report is not None and ending.report.exit_code:
-        code = ending.report.exit_code
+    code = ending.report.exit_code if ending.report is not None else None
+    if code:
         return code, f"the guest powered off: its entrypoint ended with exit code {code}"
     return 0, "the guest powered off"
 

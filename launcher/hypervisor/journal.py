@@ -37,7 +37,6 @@ class Journal:
         self._pending: GuestReport | None = None
         self._summary = ""
         self._written = 0.0
-        self._reports = False
         self.due: float | None = None
 
     def tell(self, line: str) -> None:
@@ -51,8 +50,8 @@ class Journal:
 
     def running(self, state: GuestState) -> None:
         """Say that the guest runs; ready it is only once it says so, if it will."""
-        self._reports = state.reports
-        self.tell(f"guest '{state.name}' runs: {state.backend} {state.version}, {state.why}")
+        backend = f"{state.backend} {state.version} with {state.accelerator}"
+        self.tell(f"guest '{state.name}' runs on {backend}: {state.why}")
         self._herald.status("the guest boots" if state.reports else "the guest runs")
         if not state.reports:
             self._herald.ready()

@@ -6,14 +6,13 @@ import json
 import time
 
 from launcher.hypervisor import rundir as names
-from launcher.hypervisor.backend import PAUSED, VmmError, VmmSilentError
+from launcher.hypervisor.backend import VmmError, VmmSilentError
 from launcher.hypervisor.backends import connect
 from launcher.hypervisor.identity import is_alive
 from launcher.hypervisor.report import parse_report
 from launcher.hypervisor.rundir import Lock, sweep
 from launcher.hypervisor.state import STARTING, STOPPING
 from launcher.hypervisor.status import (
-    IS_PAUSED,
     IS_RUNNING,
     IS_STARTING,
     IS_STOPPED,
@@ -70,13 +69,11 @@ def _ask(found: GuestStatus, state: GuestState, rundir: RunDir) -> GuestStatus:
         return _with(found, IS_UNRESPONSIVE, error.message)
     except VmmError as error:
         return _with(found, IS_STARTING, error.message)
-    if state.phase == STOPPING or rundir.read(names.STOPPING):
+    asked = state.phase == STOPPING or rundir.read(names.STOPPING)
+    if asked:
         return _with(found, IS_STOPPING, "it was asked to shut down")
-    if info.state == PAUSED:
-        return _with(found, IS_PAUSED, "")
-    if info.state == IS_RUNNING:
-        return _with(found, IS_RUNNING, "" if found.supervised else "its supervisor has gone")
-    return _with(found, info.state, "")
+    alone = info.state == IS_RUNNING and not found.supervised
+    return _with(found, info.state, "its supervisor has gone" if alone else "")
 
 
 def _with(found: GuestStatus, state: str, detail: str) -> GuestStatus:

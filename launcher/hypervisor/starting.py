@@ -25,12 +25,15 @@ from launcher.record import record, replace
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from typing import TypeAlias
 
     from launcher.config.problems import Problem
     from launcher.hypervisor.backend import Launch
     from launcher.hypervisor.choose import Choice, Tools
     from launcher.hypervisor.model import VmSpec
     from launcher.hypervisor.rundir import RunDir
+
+    Gather: TypeAlias = Callable[[VmSpec, Mapping[str, str]], Tools]
 
 
 @record
@@ -46,7 +49,7 @@ class Plan:
 
 def plan_guest(
     environ: Mapping[str, str],
-    gather: Callable[[VmSpec, Mapping[str, str]], Tools] = gather_tools,
+    gather: Gather = gather_tools,
 ) -> Plan:
     """Read, examine and choose; nothing is changed. `gather` looks at this machine.
 

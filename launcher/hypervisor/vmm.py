@@ -44,7 +44,8 @@ class VmmProcess:
                 stdout=writing,
                 stderr=writing,
                 start_new_session=True,
-                preexec_fn=None if outlives_us else lambda: end_with_parent(parent),
+                # There is no thread yet that could hold a lock over the fork.
+                preexec_fn=None if outlives_us else lambda: end_with_parent(parent),  # noqa: PLW1509
             )
         except OSError as error:
             os.close(self.output)

@@ -90,6 +90,13 @@ def hook_failed(reason: str, command: str) -> Problem:
     return Problem(message=message, hint=f"try it: {command}", path=LAUNCH, missing=True)
 
 
+def not_activated(environment: str, reason: str) -> Problem:
+    """Return the problem of an environment that cannot be activated without pixi."""
+    message = f"the environment '{environment}' cannot be activated without pixi: {reason}"
+    hint = "correct it, or put a pixi from its own releases on PATH"
+    return Problem(message=message, hint=hint, path=LAUNCH, missing=True)
+
+
 def _warning(message: str, hint: str) -> Problem:
     return Problem(message=message, hint=hint, severity=WARNING, path=DIRECTORY)
 

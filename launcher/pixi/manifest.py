@@ -19,11 +19,20 @@ FAMILIES = ("linux", "unix")  # targets that are us: `unix`, `linux`, `linux-64`
 
 
 @record
+class Activation:
+    """What a manifest does at the activation of an environment; later settings win."""
+
+    scripts: tuple[str, ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
+
+
+@record
 class Manifest:
-    """The tasks of an environment, and the variables that its activation sets."""
+    """The tasks of an environment, and what its activation does."""
 
     tasks: frozenset[str] = frozenset()
     variables: frozenset[str] = frozenset()
+    activation: Activation = Activation()
 
 
 def parse_manifest(text: str, name: str, environment: str) -> Manifest:
@@ -43,7 +52,25 @@ def parse_manifest(text: str, name: str, environment: str) -> Manifest:
         variables=frozenset(
             variable for part in parts for variable in _table(_table(part, "activation"), "env")
         ),
+        activation=_activation([_table(part, "activation") for part in parts]),
     )
+
+
+def _activation(tables: list[Table]) -> Activation:
+    scripts = [table.get("scripts") for table in tables]
+    variables = {
+        name: value
+        for table in tables
+        for name, value in _table(table, "env").items()
+        if isinstance(value, str) and name.isidentifier()
+    }
+    return Activation(
+        scripts=tuple(
+            each for found in scripts if isinstance(found, list) for each in found
+            if isinstance(each, str)
+        ),
+        variables=tuple(variables.items()),
+    )  # fmt: skip
 
 
 def _features(data: Table, environment: str) -> Iterator[Table]:

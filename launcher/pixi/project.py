@@ -12,6 +12,7 @@ import shlex
 import tomli
 
 from launcher.pixi import checks
+from launcher.pixi.activation import ActivationError, Place, activate
 from launcher.pixi.answers import complaint, parse_hook, parse_marker
 from launcher.pixi.capture import capture
 from launcher.pixi.manifest import Manifest, parse_manifest
@@ -39,7 +40,7 @@ QUIET = {"PIXI_OFFLINE": "1", "PIXI_NO_PROGRESS": "1", "PIXI_COLOR": "never"}
 class Wish:
     """Which environment of which project is to run a server, and how. `python` is expected."""
 
-    program: str
+    program: str  # empty: there is none, and `launch` is "hook"
     directory: str
     environment: str
     launch: str  # "run" or "hook"
@@ -66,6 +67,8 @@ class Project:
 
 def look(wish: Wish, environ: Mapping[str, str]) -> Project:
     """Look at the project; `environ` is the environment that a server will have."""
+    if not wish.program:
+        return _look_without_pixi(wish, environ)
     problems = list(checks.check_unicode(environ))
     version = _ask_version(wish.program, environ, problems)
     if version is None:
@@ -84,6 +87,27 @@ def look(wish: Wish, environ: Mapping[str, str]) -> Project:
         overridden=manifest.variables if wish.launch == "run" else frozenset(),
         problems=tuple(problems),
     )
+
+
+def _look_without_pixi(wish: Wish, environ: Mapping[str, str]) -> Project:
+    """Activate an environment that is installed, but by no pixi that is here."""
+    problems: list[Problem] = []
+    manifest = _read_manifest(wish, problems)
+    problems += _check_folders(wish, environ)
+    if checks.has_error(problems):
+        return Project(problems=tuple(problems))
+    place = Place(
+        root=wish.directory,
+        manifest=_manifest_path(wish.directory) or "",
+        environment=wish.environment,
+        prefix=os.path.dirname(os.path.dirname(wish.python)),
+    )
+    try:
+        variables = activate(place, manifest.activation, environ, HOOK_S)
+    except ActivationError as error:
+        problems.append(checks.not_activated(wish.environment, str(error)))
+        return Project(problems=tuple(problems))
+    return Project(variables=tuple(variables.items()), problems=tuple(problems))
 
 
 def _ask_version(
@@ -123,7 +147,7 @@ def _read_manifest(wish: Wish, problems: list[Problem]) -> Manifest:
 def _check_folders(wish: Wish, environ: Mapping[str, str]) -> Iterator[Problem]:
     folder = os.path.join(wish.directory, ".pixi")
     missing = tuple(name for name in OWN_FILES if not os.path.exists(os.path.join(folder, name)))
-    if missing and _is_forbidden(folder):
+    if wish.program and missing and _is_forbidden(folder):
         yield checks.unwritable(folder, missing)
     if not os.path.exists(wish.python):
         config = _detaching_config(wish.directory, environ)

@@ -32,11 +32,13 @@ class Progress:
     tokens: float
 
 
-def render_generate(spec: ProcessSpec, probe: Probe, environ: Mapping[str, str]) -> bytes:
-    """Render a request for one token, with the server's own key."""
+def render_generate(
+    spec: ProcessSpec, probe: Probe, environ: Mapping[str, str], model: str
+) -> bytes:
+    """Render a request for one token, the likeliest, with the server's own key."""
     import json  # noqa: PLC0415  (after the first start, and only where it was asked for)
 
-    body = {"model": probe.canary, "prompt": "a", "max_tokens": 1, "temperature": 0}
+    body = {"model": model, "prompt": "a", "max_tokens": 1, "temperature": 0}
     data = json.dumps(body).encode()
     host = probe.host or "localhost"
     lines = [f"POST {GENERATE} HTTP/1.1", f"Host: {host}", "Connection: close"]
@@ -46,6 +48,17 @@ def render_generate(spec: ProcessSpec, probe: Probe, environ: Mapping[str, str])
         lines.append(f"Authorization: Bearer {key}")
     lines += [f"Content-Length: {len(data)}", "", ""]
     return "\r\n".join(lines).encode() + data
+
+
+def read_token(body: bytes) -> str:
+    """Read the token from the answer; empty where there is none."""
+    import json  # noqa: PLC0415  (as above)
+
+    try:
+        text = json.loads(body)["choices"][0]["text"]
+    except (ValueError, LookupError, TypeError):
+        return ""
+    return text if isinstance(text, str) else ""
 
 
 def _find_key(spec: ProcessSpec, environ: Mapping[str, str]) -> str:

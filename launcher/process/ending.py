@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launcher.process.events import CallOff, Clear, Ended, Say, Terminate
+from launcher.process.events import CallOff, Clear, Ended, Linked, Say, Terminate, Unlinked
 from launcher.process.exitcode import failure_code
 from launcher.process.fleet import Member, State
 from launcher.process.restart import describe_budget, may_restart, recent_restarts, restart_pause
@@ -36,6 +36,18 @@ def unhealthy(fleet: Fleet, member: Member, reason: str, now: float) -> Step:
     sick = replace(member, failure=reason, unfit=True)
     fleet, actions = ask_to_stop(fleet, sick, now)
     return fleet, [Say(name=name, text=f"{reason}: stopping it", bad=True), *actions]
+
+
+def relinked(fleet: Fleet, member: Member, event: Linked | Unlinked, now: float) -> Step:
+    """Let a worker start once; or stop what has lost a part on another machine, ready or not."""
+    fleet = fleet.unlink(member)
+    if isinstance(event, Linked):
+        return replace(fleet, linked=(*fleet.linked, event.name)), []
+    if member.state not in ALIVE or not member.pid:
+        return fleet, []
+    sick = replace(member, failure=event.reason, unfit=True)
+    fleet, actions = ask_to_stop(fleet, sick, now)
+    return fleet, [Say(name=member.spec.name, text=f"{event.reason}: stopping it"), *actions]
 
 
 def ended(fleet: Fleet, member: Member, event: Ended, now: float) -> Step:

@@ -74,6 +74,21 @@ class Unhealthy:
 
 
 @record
+class Linked:
+    """A worker's launcher has reached that of its leader: its server may be started."""
+
+    name: str
+
+
+@record
+class Unlinked:
+    """A part of the same server on another machine has gone, so this one cannot go on."""
+
+    name: str
+    reason: str
+
+
+@record
 class MemoryOwed:
     """A member ended, and the memory of its GPUs may not have been returned yet."""
 
@@ -183,6 +198,7 @@ if TYPE_CHECKING:
     Command: TypeAlias = StartOne | StopOne | RestartOne
     Memory: TypeAlias = MemoryOwed | MemoryReturned
     Life: TypeAlias = Spawned | SpawnFailed | CalledOff | Healthy | Unhealthy | Ended | Gone
-    MemberEvent: TypeAlias = Life | Memory | Command
+    Group: TypeAlias = Linked | Unlinked
+    MemberEvent: TypeAlias = Life | Memory | Group | Command
     Event: TypeAlias = Begun | MemberEvent | Reloaded | StopAsked | TimePassed
     Action: TypeAlias = Start | CallOff | Terminate | Clear | Kill | Say | Finish

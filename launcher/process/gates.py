@@ -17,7 +17,7 @@ def may_start(member: Member, fleet: Fleet, states: dict[str, Member]) -> bool:
 
     They are not before the driver has returned the memory that its predecessor held.
     """
-    if member.spec.name in fleet.owing:
+    if member.spec.name in fleet.owing or _is_unlinked(member, fleet):
         return False
     if member.spec.main:
         instances = [other for other in fleet.members if not other.spec.main]
@@ -27,6 +27,12 @@ def may_start(member: Member, fleet: Fleet, states: dict[str, Member]) -> bool:
     before = [states[name] for name in member.spec.after if name in states]
     settled = all(other.state in _SETTLED or other.restarts for other in before)
     return (settled or member.restarts > 0) and not _is_locked(member, fleet)
+
+
+def _is_unlinked(member: Member, fleet: Fleet) -> bool:
+    """Tell whether this is a worker whose leader on another machine is not there yet."""
+    link = member.spec.link
+    return link is not None and link.rank > 0 and member.spec.name not in fleet.linked
 
 
 def _was_started(member: Member) -> bool:

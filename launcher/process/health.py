@@ -1,9 +1,10 @@
 """The health of one server: until it is ready, and as long as it is.
 
-While a server starts, `GET /health` is sent often, and at once when it says something. A ready one
-is asked every `liveness_interval_s`; after a failure every 5 s, until it answers again or has
-failed `liveness_failures` times in a row. With a canary the question to a ready one is a request
-for one token; with `stall_timeout_s` its counters are read after each good answer.
+While a server starts, `GET /health` is sent often, and at once when it says something. One that may
+be forked is asked for a token before it counts as ready. A ready one is asked every
+`liveness_interval_s`; after a failure every 5 s, until it answers again or has failed
+`liveness_failures` times in a row. With a canary the question to a ready one is a request for one
+token; with `stall_timeout_s` its counters are read after each good answer.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from launcher.process.canary import (
     Stall,
     note_progress,
     read_progress,
+    read_token,
     render_generate,
 )
 from launcher.process.exchange import Exchange, render_get
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 SOONEST_S = 0.2  # between two requests while a server starts
 LATEST_S = 1.0
+FIRST_TOKEN_S = 60.0  # an engine may compile for it
 ANSWER_S = 5.0  # a request that takes longer is given up
 RECHECK_S = 5.0
 HEALTHY = 200
@@ -48,6 +51,8 @@ class HealthWatch:
         """Watch from now on. `environ` is what the server inherits: its key may be in there."""
         self.healthy = False
         self.sick = ""
+        self.token = ""  # the first one, of a server that may be forked
+        self.no_token = ""  # why it gave none; empty also if it does not do that
         self.due = now + SOONEST_S
         self._spec = spec
         self._probe = probe
@@ -56,6 +61,8 @@ class HealthWatch:
         self._failures = 0
         self._exchange: Exchange | None = None
         self._canary = bool(probe.canary)
+        self._model = spec.warm.model if spec.warm else ""
+        self._first = False  # the request under way is for the first token
         self._counting = False  # the request under way is for the counters
         self._trouble = ""  # what the canary got, while the counters are asked whether it matters
         self._stall = Stall()
@@ -75,7 +82,7 @@ class HealthWatch:
         if self._exchange is None:
             self._ask(self._question(), now)
         elif now >= self.due:
-            limit_s = self._spec.liveness_timeout_s if self.healthy else ANSWER_S
+            limit_s = self._limit()
             self._exchange.give_up(f"no answer within {limit_s:g} s")
         else:
             self._exchange.tend()
@@ -95,22 +102,33 @@ class HealthWatch:
 
     def _question(self) -> bytes:
         if self.healthy and self._canary:
-            return render_generate(self._spec, self._probe, self._environ)
+            return render_generate(self._spec, self._probe, self._environ, self._probe.canary)
         return render_get(self._probe, self._probe.path)
+
+    def _limit(self) -> float:
+        """Return the seconds that the request under way may take."""
+        if self._first:
+            return FIRST_TOKEN_S
+        return self._spec.liveness_timeout_s if self.healthy else ANSWER_S
 
     def _ask(self, request: bytes, now: float) -> None:
         try:
-            self._exchange = Exchange(self._probe, request)
+            self._exchange = Exchange(self._probe, request, whole=self._first)
         except OSError:  # we have no descriptor left: that says nothing about the server
-            self._counting, self._trouble = False, ""
+            self._counting, self._trouble, self._first = False, "", False
             self.due = now + RECHECK_S
             return
-        self.due = now + (self._spec.liveness_timeout_s if self.healthy else ANSWER_S)
+        self.due = now + self._limit()
         self._exchange.tend()  # on this machine, the connection is there already
 
     def _judge(self, exchange: Exchange, now: float) -> None:
         good = exchange.status == HEALTHY
-        if not self.healthy:
+        if self._first:
+            self._judge_token(exchange, now, good=good)
+        elif not self.healthy and good and self._model:
+            self._first = True
+            self._ask(render_generate(self._spec, self._probe, self._environ, self._model), now)
+        elif not self.healthy:
             self.healthy = good
             pause = min(LATEST_S, max(SOONEST_S, (now - self._began) / 100))
             self.due = now + (self._interval() if good else pause)
@@ -118,6 +136,15 @@ class HealthWatch:
             self._judge_counters(exchange, now)
         else:
             self._judge_liveness(exchange, now, good=good)
+
+    def _judge_token(self, exchange: Exchange, now: float, *, good: bool) -> None:
+        self._first = False
+        self.healthy = True
+        self.due = now + self._interval()
+        if good:
+            self.token = read_token(exchange.body)
+        elif exchange.status not in REFUSED:
+            self.no_token = f"status {exchange.status}" if exchange.status else exchange.error
 
     def _judge_liveness(self, exchange: Exchange, now: float, *, good: bool) -> None:
         if self._canary and exchange.status in REFUSED:

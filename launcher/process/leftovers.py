@@ -8,7 +8,9 @@ variable that all processes of an instance inherit.
 from __future__ import annotations
 
 import os
+import select
 import signal
+import time
 
 from launcher.process import child
 
@@ -16,7 +18,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container
 
+    from launcher.process.signals import SignalPipe
 
+
+STRAGGLER_S = 2.0  # how long killed strangers may take to be reaped at the end
 TRACKER = b"multiprocessing.resource_tracker"  # what the tracker of the standard library runs
 
 
@@ -58,6 +63,20 @@ def clear_leftovers(leader: int) -> None:
     for name in os.listdir("/proc"):
         if name.isdigit() and _session(int(name)) == leader and not _is_tracker(name):
             child.send(int(name), signal.SIGKILL)
+
+
+def end_strangers(signals: SignalPipe) -> None:
+    """Kill whatever our processes left anywhere: as their reaper we have adopted it."""
+    until = time.monotonic() + STRAGGLER_S
+    while time.monotonic() < until:
+        child.reap()
+        left = child.children()
+        if not left:
+            return
+        for pid in left:
+            child.send(pid, signal.SIGKILL)
+        select.select([signals.descriptor], [], [], 0.05)
+        signals.read()
 
 
 def _is_tracker(name: str) -> bool:

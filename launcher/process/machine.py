@@ -17,6 +17,7 @@ from launcher.process.ending import (
     gone,
     is_unwanted,
     killed,
+    relinked,
     stop_all,
     unhealthy,
 )
@@ -28,6 +29,7 @@ from launcher.process.events import (
     Gone,
     Healthy,
     Kill,
+    Linked,
     MemoryOwed,
     MemoryReturned,
     Reloaded,
@@ -39,6 +41,7 @@ from launcher.process.events import (
     Terminate,
     TimePassed,
     Unhealthy,
+    Unlinked,
 )
 from launcher.process.exitcode import failure_code, final_code
 from launcher.process.fleet import State
@@ -93,14 +96,15 @@ def _react_member(  # noqa: PLR0911  (one per event)
         return _healthy(fleet, member, now)
     if isinstance(event, Unhealthy):
         return unhealthy(fleet, member, event.reason, now)
+    if isinstance(event, Linked | Unlinked):
+        return relinked(fleet, member, event, now)
     if isinstance(event, Ended):
         return ended(fleet, member, event, now)
     if isinstance(event, Gone):
         return gone(fleet, member, now)
-    if isinstance(event, MemoryOwed):
-        return replace(fleet, owing=(*fleet.owing, event.name)), []
-    if isinstance(event, MemoryReturned):
-        owing = tuple(name for name in fleet.owing if name != event.name)
+    if isinstance(event, MemoryOwed | MemoryReturned):
+        others = tuple(name for name in fleet.owing if name != event.name)
+        owing = (*others, event.name) if isinstance(event, MemoryOwed) else others
         return replace(fleet, owing=owing), []
     return obey(fleet, member, event, now)
 
@@ -230,7 +234,7 @@ def _advance(fleet: Fleet, now: float) -> Step:
             and not fleet.stopping
             and may_start(member, fleet, states)
         ):
-            fleet = fleet.with_member(replace(member, state=State.STARTING))
+            fleet = fleet.with_member(replace(member, state=State.STARTING)).unlink(member)
             actions.append(Start(spec=member.spec))
     if is_over(fleet):
         actions.append(Finish(code=final_code(fleet)))

@@ -8,11 +8,18 @@ from __future__ import annotations
 import time
 
 from launcher.process.oomkills import read_oom_kills
-from launcher.process.timeline import Timeline, note_healthy, note_output, render_timeline
+from launcher.process.timeline import (
+    Timeline,
+    note_forked,
+    note_healthy,
+    note_output,
+    render_timeline,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from launcher.process.diagnosis import Diagnosis
+    from launcher.process.outcome import Started
     from launcher.process.relay import Relay
     from launcher.process.spec import ExitStatus
 
@@ -26,11 +33,12 @@ class Notes:
         self._oom_kills: dict[str, int] = {}  # when it was started
         self._ends: dict[str, ExitStatus] = {}  # how its first process ended, since its start
 
-    def began(self, name: str, relay: Relay | None) -> None:
+    def began(self, name: str, relay: Relay | None, start: Started) -> None:
         """Note a start. The log is read only until the member is healthy."""
         self._oom_kills[name] = read_oom_kills()
         self._ends.pop(name, None)
-        self.timelines[name] = Timeline(started=time.monotonic())
+        timeline = Timeline(started=start.asked_at)
+        self.timelines[name] = note_forked(timeline, time.monotonic()) if start.warm else timeline
         if relay is not None:
             relay.listener = lambda data: self._heard(name, data)
 

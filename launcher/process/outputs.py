@@ -14,6 +14,7 @@ from launcher.process.relay import Relay
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from launcher.process.events import Say
+    from launcher.process.outcome import Started
     from launcher.process.spec import ProcessSpec
 
 LAST_LINES = 12  # shown of a process that failed
@@ -56,9 +57,9 @@ class Outputs:
         self._relays[spec.name] = relay
         return writer
 
-    def began(self, name: str) -> None:
-        """Note that a process runs: its start is timed from here."""
-        self.notes.began(name, self._relays.get(name))
+    def began(self, name: str, start: Started) -> None:
+        """Note that a process runs: its start is timed from when it was asked for."""
+        self.notes.began(name, self._relays.get(name), start)
 
     def phases(self, name: str) -> str:
         """Say what the start of a process was made of, now that it is healthy."""

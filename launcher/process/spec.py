@@ -55,6 +55,23 @@ class Probe:
 
 
 @record
+class Link:
+    """How the launchers of a server on several machines hold together (`launcher.process.link`).
+
+    The leader, rank 0, listens on `port` of `host`, the others call it there.
+    """
+
+    host: str
+    port: int
+    rank: int
+    nodes: int
+
+    def address(self) -> str:
+        """Return the address as a person writes it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@record
 class RestartPolicy:
     """Whether a process that failed is started again.
 
@@ -86,7 +103,7 @@ class Warm:
     workers: bool = False  # vLLM's engine and workers are forked too
     keep: bool = True  # the fork server stays for restarts; else it ends once all are healthy
     log_dir: str = ""  # where the fork server's own output goes
-    model: str = ""  # the known-answer question is for this one; empty: not asked
+    model: str = ""  # is asked for a token after each start; empty: it is not
 
 
 @record
@@ -102,6 +119,7 @@ class ProcessSpec:
     foreground: bool = False  # when it ends, everything ends, with its exit code
     main: bool = False  # the container's CMD: starts after the instances, asked to stop first
     probe: Probe | None = None  # None: ready as soon as it runs
+    link: Link | None = None  # it is a part of a server on several machines, which end together
     after: tuple[str, ...] = ()  # start when each of these is ready, or has ended
     gpus: str = ""  # those it sees, as the configuration says it: "all", "none", "0,1"
     everywhere: bool = False  # it listens on every interface, not only where it is probed

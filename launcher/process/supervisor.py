@@ -24,6 +24,7 @@ from launcher.process.events import (
     MemoryOwed,
     MemoryReturned,
     Reloaded,
+    RestartOne,
     Say,
     Spawned,
     SpawnFailed,
@@ -33,9 +34,17 @@ from launcher.process.events import (
     TimePassed,
     Unhealthy,
 )
+from launcher.process.firstanswers import FirstAnswers
 from launcher.process.fleet import Fleet, Member, State
 from launcher.process.gpumemory import GpuMemory
-from launcher.process.leftovers import Adopted, clear_leftovers, has_leftovers, kill_leftovers
+from launcher.process.leftovers import (
+    Adopted,
+    clear_leftovers,
+    end_strangers,
+    has_leftovers,
+    kill_leftovers,
+)
+from launcher.process.links import Links
 from launcher.process.machine import is_echo, step
 from launcher.process.outcome import NotStarted
 from launcher.process.outputs import Outputs
@@ -58,7 +67,6 @@ if TYPE_CHECKING:
 
 LONGEST_SLEEP_MS = 86_400_000  # poll(2) takes an int
 NEVER = float("inf")
-STRAGGLER_S = 2.0  # how long killed strangers may take to be reaped at the end
 _WATCHED = (State.STARTING, State.READY)
 
 
@@ -95,6 +103,7 @@ class Supervisor:
         )
         self._outputs = Outputs(specs)
         self._starter = Starter(self._outputs, environ)
+        self._answers = FirstAnswers()
         self._watches: dict[str, HealthWatch] = {}
         self._tended: Fleet | None = None  # as it was when watches were last dropped
         self._reload = reload
@@ -103,6 +112,7 @@ class Supervisor:
         self._service: Service | None = None
         self._pids: dict[int, str] = {}
         self._memory = GpuMemory()
+        self._links = Links()
         self._events: list[Event] = []
         self._code: int | None = None
 
@@ -115,6 +125,7 @@ class Supervisor:
             self._handle_signals()
             if self._code is None:
                 self._happened(Begun())
+                self._tend_links({})
                 for text in advise():
                     self._outputs.print(text)
             if self._code is None and self._endpoints is not None:
@@ -123,7 +134,7 @@ class Supervisor:
                 self._wait()
         finally:
             self._starter.close()
-            self._kill_strangers()  # even if a bug of ours ended the loop
+            end_strangers(self._signals)  # even if a bug of ours ended the loop
             if self._service is not None:
                 self._service.close()
             self._signals.close()
@@ -169,7 +180,7 @@ class Supervisor:
             return SpawnFailed(name=start.name, reason=start.reason)
         spec = start.spec
         self._pids[start.pid] = spec.name
-        self._outputs.began(spec.name)
+        self._outputs.began(spec.name, start)
         self._memory.began(spec)
         if spec.probe is not None:
             # `socket` takes a third of an interpreter start to import: after the first exec.
@@ -214,6 +225,7 @@ class Supervisor:
         if deadline is not None and deadline <= time.monotonic():
             self._note_gone()
             self._happened(TimePassed())
+        self._tend_links(ready)  # last: they follow what has become of their members
 
     def _tend_starts(self, ready: dict[int, int]) -> None:
         for start in self._starter.tend(ready):
@@ -239,6 +251,7 @@ class Supervisor:
             if watch.descriptor is not None:
                 poll.register(watch.descriptor, watch.events)
         self._outputs.register(poll)
+        self._links.register(poll)
         self._starter.watch(poll)
         if self._service is not None:
             self._service.watch(poll)
@@ -247,7 +260,7 @@ class Supervisor:
     def _patience(self) -> int | None:
         """Return the milliseconds until the nearest deadline, rounded up; None without one."""
         deadline = self._fleet.deadline()
-        dues = [self._memory.due, self._starter.due]
+        dues = [self._memory.due, self._starter.due, self._links.due]
         dues += [watch.due for watch in self._watches.values()]
         times = [due for due in dues if due < NEVER]
         if deadline is not None:
@@ -355,10 +368,25 @@ class Supervisor:
                 del self._watches[name]
                 self._happened(Unhealthy(name=name, reason=watch.sick))
             elif watch.healthy and not was_healthy:
+                doubt = self._answers.doubt(self._fleet.member(name), watch)
+                if doubt:
+                    self._distrust(name, doubt)
+                    continue
                 self._happened(Healthy(name=name))
                 phases = self._outputs.phases(name)
                 if phases:
                     self._outputs.print(f"{name}: {phases}")
+
+    def _distrust(self, name: str, doubt: str) -> None:
+        """Start a forked server cold whose first answer is not what it should be."""
+        self._outputs.print(f"{name}: {doubt}: it is started cold from now on")
+        self._starter.distrust(name)
+        self._happened(RestartOne(name=name))
+
+    def _tend_links(self, ready: dict[int, int]) -> None:
+        """Tend what holds together the parts of a server on several machines."""
+        for event in self._links.tend(self._fleet, ready, time.monotonic(), self._outputs.print):
+            self._happened(event)
 
     def _drop_watches(self) -> None:
         """Stop asking those who stop or have ended."""
@@ -375,16 +403,3 @@ class Supervisor:
             if text:
                 self._outputs.print(f"{name}: {text}")
             self._happened(MemoryReturned(name=name))
-
-    def _kill_strangers(self) -> None:
-        """Kill whatever our processes left anywhere: as their reaper we have adopted it."""
-        until = time.monotonic() + STRAGGLER_S
-        while time.monotonic() < until:
-            child.reap()
-            left = child.children()
-            if not left:
-                return
-            for pid in left:
-                child.send(pid, signal.SIGKILL)
-            select.select([self._signals.descriptor], [], [], 0.05)
-            self._signals.read()

@@ -17,8 +17,9 @@ _MARKS: tuple[tuple[str, bytes], ...] = (
     ("compile", b"torch.compile took"),  # compilation/monitor.py
     ("graphs", b"Graph capturing finished"),  # v1/worker/gpu_model_runner.py
     ("engine", b"init engine (profile"),  # v1/engine/core.py
-    ("server", b"Application startup complete"),  # uvicorn/lifespan/on.py
+    ("listening", b"Application startup complete"),  # uvicorn/lifespan/on.py
 )
+FORK = "fork"  # until a fork server had imported vLLM, and forked
 FIRST_LINE = "first line"
 HEALTHY = "healthy"
 
@@ -37,11 +38,17 @@ class Timeline:
 
 def note_output(timeline: Timeline, data: bytes, now: float) -> Timeline:
     """Return the timeline after some output, whole lines, that came just now."""
-    found = [(FIRST_LINE, now - timeline.started)] if not timeline.marks and data else []
+    is_first = data and not timeline.reached(FIRST_LINE)
+    found = [(FIRST_LINE, now - timeline.started)] if is_first else []
     for name, words in _MARKS:
         if words in data and not timeline.reached(name):
             found.append((name, now - timeline.started))
     return replace(timeline, marks=(*timeline.marks, *found)) if found else timeline
+
+
+def note_forked(timeline: Timeline, now: float) -> Timeline:
+    """Return the timeline of a process that has just been forked."""
+    return replace(timeline, marks=((FORK, now - timeline.started),))
 
 
 def note_healthy(timeline: Timeline, now: float) -> Timeline:

@@ -55,6 +55,7 @@ class Warmth:
         self._start_cold = start_cold
         self._servers: dict[Hashable, ForkServer] = {}
         self._failures: dict[Hashable, int] = {}
+        self._keys: dict[int, tuple[ProcessSpec, Hashable]] = {}  # by the identity of the former
         self._numbers: dict[Hashable, int] = {}
         self._samples: dict[Hashable, ProcessSpec] = {}  # one that each can be opened for
         self._asked_at: dict[str, float] = {}
@@ -111,13 +112,11 @@ class Warmth:
         if fleet is self._settled:
             return
         self._settled = fleet
+        specs = [(member, member.next_spec or member.spec) for member in fleet.members]
+        wants = [(member, self._key(spec, spec.warm)) for member, spec in specs if spec.warm]
+        self._keys = {id(spec): self._keys[id(spec)] for _, spec in specs if spec.warm}
         for key, server in list(self._servers.items()):
-            users = [
-                member
-                for member in fleet.members
-                if (warm := (member.next_spec or member.spec).warm) is not None
-                and server_key(member.next_spec or member.spec, warm, self._environ) == key
-            ]
+            users = [member for member, wanted in wants if wanted == key]
             done = all(member.state in SETTLED for member in users) and not server.warm.keep
             if fleet.stopping or done or not users:
                 self._close(key, server)
@@ -151,7 +150,7 @@ class Warmth:
         spec = wanted.spec
         warm = spec.warm
         assert warm is not None  # noqa: S101  (for the type checker: only such are sent here)
-        key = server_key(spec, warm, self._environ)
+        key = self._key(spec, warm)
         server = self._servers.get(key)
         if server is None:
             if self._failures.get(key, 0) >= MOST_FAILURES:
@@ -163,6 +162,13 @@ class Warmth:
             except OSError as error:
                 return [self._give_up(wanted, (error.strerror or str(error)).lower())]
         return self._take(server.want(wanted, now), now)
+
+    def _key(self, spec: ProcessSpec, warm: Warm) -> Hashable:
+        """Return the key of the fork server for a process; it takes a look at every variable."""
+        found = self._keys.get(id(spec))
+        if found is None or found[0] is not spec:
+            found = self._keys[id(spec)] = (spec, server_key(spec, warm, self._environ))
+        return found[1]
 
     def _open(self, key: Hashable, spec: ProcessSpec, warm: Warm, now: float) -> ForkServer:
         number = self._numbers.setdefault(key, len(self._numbers) + 1)

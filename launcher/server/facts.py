@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from launcher.server.model import Instance, LauncherConfig
 
 # Ours alone, no server gets them: the overrides may hold the secrets of another instance.
-UNSET = ("AUTO_INFER_VLLM_CONFIG", "AUTO_INFER_VLLM_OVERRIDES")
+UNSET = (
+    "AUTO_INFER_VLLM_CONFIG",
+    "AUTO_INFER_VLLM_OVERRIDES",
+    "AUTO_INFER_VLLM_BUNDLE_PATH",
+    "AUTO_INFER_VLLM_BUNDLE_SHA256",
+)
 # Values that stand for others, which planning looks up (`secret_values`).
 REFERENCES = ("env:", "file:")
 PORT_VARIABLE = "VLLM_PORT"
@@ -37,6 +42,7 @@ class Questions:
     log_files: tuple[str, ...]
     secret_files: tuple[str, ...]
     names_variables: bool = False  # the configuration sets a variable of vLLM's
+    spans_machines: bool = False  # an instance has a [cluster]
 
 
 @record
@@ -87,7 +93,9 @@ class Facts:
     python: PythonFacts
     pixi: PixiFacts | None = None
     vllm_version: str | None = None
+    ray_version: str | None = None  # None: no Ray beside it, or nobody asked
     accelerators: bool = False  # NVIDIA or AMD devices are there
+    compile_cache_is_empty: bool = False  # vLLM has compiled nothing here yet
     adopts_orphans: bool = True  # we become the parent of what our servers leave behind
     catalogue: Catalogue | None = None  # of vLLM's options; None where the module is not vLLM's
     environment_names: str = ""  # the variables that vLLM knows, as `catalogue.texts` reads them
@@ -124,6 +132,7 @@ def questions(config: LauncherConfig) -> Questions:
             for settings in (config.master.env, *(instance.env for instance in enabled))
             for setting in settings
         ),
+        spans_machines=any(instance.cluster is not None for instance in enabled),
     )
 
 

@@ -45,11 +45,11 @@ def _pixi_command(master: MasterConfig, pixi: PixiFacts, problems: Problems) -> 
         problems.add(
             each.path, each.message, each.hint, severity=each.severity, missing=each.missing
         )
-    if pixi.program is None:
+    if pixi.program is None and master.pixi_launch != "hook":
         message = "'pixi_project_dir' is set, but there is no program 'pixi' on PATH"
         hint = (
             "install pixi from its own releases (the packages called pixi on PyPI and npm are "
-            "other programs), or remove pixi_project_dir"
+            'other programs), or set pixi_launch = "hook", which needs none'
         )
         problems.add(PIXI_DIR, message, hint, missing=True)
     if not pixi.has_manifest:
@@ -58,7 +58,10 @@ def _pixi_command(master: MasterConfig, pixi: PixiFacts, problems: Problems) -> 
     elif not pixi.has_python and not any(each.severity == ERROR for each in pixi.problems):
         # Without this check pixi would silently run the python of the system.
         message = f"the pixi environment '{environment}' is not installed: no '{pixi.python}'"
-        hint = f"run 'pixi install --frozen --environment {environment}' in '{directory}'"
+        hint = (
+            f"run 'pixi install --frozen --environment {environment}' in '{directory}', or install "
+            "a bundle: vllmd bundle install"
+        )
         problems.add(PIXI_DIR, message, hint, missing=True)
     if master.pixi_launch == "hook":
         return (pixi.python, "-m", master.api_server_module)

@@ -60,7 +60,8 @@ MASTER_KEYS = (
         expected='"run" or "hook"',
         default="run",
         doc="How the environment is activated. run: `pixi run` stays the parent of the server. "
-        "hook: `pixi shell-hook` is asked once, and the environment's own python is executed.",
+        "hook: `pixi shell-hook` is asked once, and the environment's own python is executed; "
+        "without a pixi on PATH, `vllmd` activates the environment itself.",
     ),
     Key(
         name="api_server_module",

@@ -6,9 +6,10 @@ from launcher.config.problems import ERROR, type_name
 from launcher.config.reader import Problems, Refusal
 from launcher.config.secrets import is_secret_name
 from launcher.process.spec import LogSpec, ProcessSpec, RestartPolicy, Variable
-from launcher.record import record
+from launcher.record import record, replace
 from launcher.server.address import EVERY_INTERFACE, health_probe, server_address
 from launcher.server.checks import CHECKS
+from launcher.server.compiling import find_compilers
 from launcher.server.endpoints import check_endpoints
 from launcher.server.environment_checks import check_variable
 from launcher.server.facts import (
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from launcher.config.problems import Problem, TomlValue
     from launcher.server.address import Address
     from launcher.server.catalogue.lookup import Catalogue
+    from launcher.server.cluster_facts import Membership
+    from launcher.server.cluster_plan import ClusterPlan
     from launcher.server.facts import Facts
     from launcher.server.gpus import GpuSelection
     from launcher.server.model import ControlConfig, EnvSetting, Instance, LauncherConfig
@@ -59,6 +62,12 @@ class InstancePlan:
     command: tuple[str, ...]
     flags: tuple[Flag, ...]
     start: StartMode
+    compiler: str = ""  # the instance that compiles the same graph before it
+    membership: Membership | None = None  # its part in a cluster; None: it is no part of one
+
+    def is_worker(self) -> bool:
+        """Tell whether another machine answers requests for this one."""
+        return self.membership is not None and not self.membership.is_leader()
 
     def gpu_ids(self) -> str:
         """Return the GPUs in the contract's words."""
@@ -98,9 +107,15 @@ def plan_launch(config: LauncherConfig, facts: Facts) -> LaunchPlan:
     check_endpoints(config.master, enabled, problems)
     planned: list[InstancePlan] = []
     holders: dict[str, str] = {}  # GPU -> the instance planned on it last
+    shared = {setting.name: setting.value for setting in config.master.env}
+    compilers = find_compilers(enabled, shared, facts)
     for instance in map(with_drain, enabled):
         after = _predecessors(instance, holders, facts)
-        planned.append(_plan_instance(instance, config, facts, prefix, after, problems))
+        compiler = compilers.get(instance.name, "")
+        before = (*after, compiler) if compiler and compiler not in after else after
+        each = _plan_instance(instance, config, facts, prefix, before, problems)
+        planned.append(replace(each, compiler=compiler))
+    _check_clusters(planned, problems)
     running = {instance.name for instance in enabled}
     return LaunchPlan(
         config=config,
@@ -171,10 +186,16 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
     after: tuple[str, ...],
     problems: Problems,
 ) -> InstancePlan:
+    spread = _plan_cluster(instance, facts, problems)
+    if spread is not None:
+        instance, prefix = spread.instance, spread.command(prefix, facts)
     control = instance.control
     address = server_address(instance)
     strict = config.master.unknown_flags == "error"
     flags = plan_flags(instance, facts.catalogue, problems, strict=strict)
+    worker = spread is not None and spread.is_worker()
+    if spread is not None and not spread.takes_flags(facts):
+        flags, instance = (), replace(instance, extra_args=())
     tokens = (token for each in flags for token in each.tokens)
     env = _environment(instance, config.master.env, facts, problems)
     chosen = tuple(each for each in env if (each.name, each.value) not in STANDARD_ENV)
@@ -192,10 +213,13 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
             keep=control.log_keep,
         ),
         foreground=not control.background,
-        probe=health_probe(address, _canary(instance)),
+        probe=None if worker else health_probe(address, _canary(instance)),
+        link=spread.link() if spread is not None else None,
         after=after,
         gpus=_gpu_words(control.gpu_ids),
-        everywhere=not address.socket_path and address.interface() == EVERY_INTERFACE,
+        everywhere=not worker
+        and not address.socket_path
+        and address.interface() == EVERY_INTERFACE,
         warm=start.warm,
         locks=_locks(instance, facts),
         restart=_restart_policy(control, start),
@@ -206,7 +230,7 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
         startup_timeout_s=control.startup_timeout_s,
         stop_timeout_s=control.stop_timeout_s,
         try_it=render_request(instance, address, keyed=keyed)
-        if is_vllm_module(facts.module)
+        if is_vllm_module(facts.module) and not worker
         else "",
     )
     return InstancePlan(
@@ -216,7 +240,29 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
         command=prefix,
         flags=flags,
         start=start,
+        membership=spread.membership if spread is not None else None,
     )
+
+
+def _plan_cluster(instance: Instance, facts: Facts, problems: Problems) -> ClusterPlan | None:
+    """Plan this machine's part of an instance that spans several; None for others."""
+    if instance.cluster is None:
+        return None
+    from launcher.server.cluster_plan import plan_cluster  # noqa: PLC0415  (few have one)
+
+    return plan_cluster(instance, instance.cluster, facts, problems)
+
+
+def _check_clusters(planned: list[InstancePlan], problems: Problems) -> None:
+    members = tuple(
+        (each.instance, each.instance.cluster, each.membership)
+        for each in planned
+        if each.instance.cluster is not None and each.membership is not None
+    )
+    if members:
+        from launcher.server.cluster_checks import check_ports  # noqa: PLC0415  (few have one)
+
+        check_ports(members, problems)
 
 
 def _canary(instance: Instance) -> str:

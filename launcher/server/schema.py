@@ -98,9 +98,7 @@ EXTRA_ARGS: Schema = {
 }
 
 
-def render_file_schema(
-    catalogue: Catalogue, help_text: str, guest: Schema | None = None
-) -> Schema:
+def render_file_schema(catalogue: Catalogue, help_text: str, guest: Schema | None = None) -> Schema:
     """Render the schema of a file for one version of vLLM.
 
     `help_text` is what `catalogue.data.load_help` returns, `guest` the schema of `[guest]`.

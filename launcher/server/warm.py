@@ -109,7 +109,7 @@ def plan_start(
     wish = instance.control.start_mode or master.start_mode
     if wish == "cold":
         return StartMode(mode="cold", reason="as configured")
-    obstacle, hint = _find_obstacle(master, facts)
+    obstacle, hint = _find_obstacle(instance, master, facts)
     if wish == "fork":
         if obstacle:
             path = instance.control_paths.get(KEY, ("master", KEY))
@@ -122,8 +122,10 @@ def plan_start(
     return _fork(f"vLLM {facts.vllm_version} on the CPU", instance, master, facts)
 
 
-def _find_obstacle(master: MasterConfig, facts: Facts) -> tuple[str, str]:
+def _find_obstacle(instance: Instance, master: MasterConfig, facts: Facts) -> tuple[str, str]:
     """Say why no server can be forked here, and what to do about it; both empty if it can."""
+    if instance.cluster is not None:
+        return "a server on several machines starts cold", f'write {KEY} = "cold" for it'
     if facts.pixi is not None and master.pixi_launch != "hook":
         return "'pixi run' starts each server itself", 'write pixi_launch = "hook" in [master]'
     if not facts.adopts_orphans:
@@ -167,6 +169,6 @@ def _fork(reason: str, instance: Instance, master: MasterConfig, facts: Facts) -
         workers=is_vllm and _is_tested(facts.vllm_version or ""),
         keep=master.warm_keep,
         log_dir=instance.control.log_dir.rstrip("/"),
-        model=served_name(instance) if is_vllm else "",
+        model=served_name(instance),
     )
     return StartMode(mode="fork", reason=reason, warm=warm)

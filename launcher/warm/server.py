@@ -43,6 +43,7 @@ MARKER = "VLLMD_INSTANCE"  # of whose processes it is
 SPARE = "VLLMD_SPARE"  # a variable that is there for its size
 METHOD = "VLLM_WORKER_MULTIPROC_METHOD"
 CPU_PLATFORM = "vllm.platforms.cpu"
+TORCH_SEED = 67280421310721  # that of every process, unless it is told otherwise
 PID = struct.Struct("=i")
 
 
@@ -321,7 +322,9 @@ def _refresh() -> None:
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         numpy.random.seed()
-    # Torch begins every process with the same seed, and the import has drawn nothing from it.
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.initial_seed() != TORCH_SEED:
+        torch.default_generator.seed()  # the import has seeded it anew, as it does in any process
 
 
 def _let_workers_fork() -> None:

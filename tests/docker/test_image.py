@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 from typing import Any
 
 import pytest
 
 from tests.support.containers import Boxes, Wish
 from tests.support.images import build_image
-from tests.support.launching import Stub
+from tests.support.launching import ROOT, Stub
+from tests.support.rendering import require_tool
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.timeout(180)
@@ -56,3 +60,17 @@ def test_container_is_unhealthy_when_a_server_has_failed(boxes: Boxes) -> None:
 def test_container_with_a_command_only_is_healthy(boxes: Boxes) -> None:
     box = boxes.run(Wish(command=("sleep", "600"), options={"healthcheck": OFTEN, "init": True}))
     wait_until(lambda: box.health() == "healthy", "the container to be healthy", 60)
+
+
+def test_compose_file_is_taken_by_docker_compose() -> None:
+    program = require_tool("docker", "docker-compose")
+    path = os.path.join(ROOT, "dockers", "infer-dev", "compose.yaml")
+    done = subprocess.run(
+        [program, "-f", path, "config", "--format", "json"],
+        env={"PATH": os.environ["PATH"], "OVERRIDES": '{"a": "b"}'},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    service = json.loads(done.stdout)["services"]["vllm"]
+    assert service["environment"]["AUTO_INFER_VLLM_OVERRIDES"] == '{"a": "b"}'
+    assert service["stop_grace_period"] == "1m30s"

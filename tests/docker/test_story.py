@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shlex
@@ -13,15 +14,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from launcher.demo.writer import write_demo_model
-from tests.support.containers import CONFIG, Box, Boxes, Wish, pids_in_container
+from tests.support.containers import CONFIG, PYTHON, Boxes, Wish, pids_in_container
 from tests.support.images import LABEL
 from tests.support.launching import ROOT, is_listening
 from tests.support.require import require_program, require_vllm_python
 from tests.support.vllm_volumes import PREFIX, VENV, vllm_volumes
-from tests.support.wait import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 START_S = 480  # half a minute on two idle cores
 pytestmark = pytest.mark.timeout(900)
@@ -72,24 +72,35 @@ def readme_line() -> list[str]:
     return shlex.split(found[0].replace("\\\n", " "))
 
 
-def run_line(boxes: Boxes, volumes: Mapping[str, str]) -> Box:
-    """Run the README's line: here it needs no GPU, but the mounts that bring vLLM."""
+def local_line(boxes: Boxes, volumes: Mapping[str, str]) -> list[str]:
+    """Return the README's line for here: no GPU is needed, but the mounts that bring vLLM."""
     *words, image = readme_line()
     assert image == "vllmd"
     words[0] = require_program("docker", "docker")
     at = words.index("--gpus")
     del words[at : at + 2]
+    at = words.index("$PWD/models:/models:ro")
+    del words[at - 1 : at + 1]
     words[words.index("8000:8000")] = "127.0.0.1::8000"  # whichever port is free
-    words[words.index("$PWD/models:/models:ro") - 1 :][:2] = []
-    words[words.index("$PWD/vllm.toml:/model-configs/vllm.toml:ro")] = (
-        f"{boxes.folder}/vllm.toml:{CONFIG}:ro"
-    )
+    at = words.index("vllm-cache:/cache")
+    words[at] = f"{boxes.folder}/cache:/cache"
+    text = " ".join(words).replace("$PWD", str(boxes.folder))
     mounts = [word for host, place in volumes.items() for word in ("-v", f"{host}:{place}")]
     overrides = ["-e", f"AUTO_INFER_VLLM_OVERRIDES={json.dumps(OVERRIDES)}"]
-    words = [*words, "-d", "--label", f"{LABEL}={boxes.mark}", *mounts, *overrides, boxes.image]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return boxes.find(done.stdout.strip())
+    own = ["--name", boxes.mark, "--label", f"{LABEL}={boxes.mark}"]
+    return [*text.split(" "), *own, *mounts, *overrides, boxes.image]
+
+
+@contextlib.contextmanager
+def running(words: Sequence[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command line, its output in files; it has ended when this ends."""
+    with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(10)
 
 
 def complete(port: int, model: str) -> Any:
@@ -107,19 +118,23 @@ def test_line_of_the_readme_serves_until_it_is_stopped_and_leaves_nothing(
     boxes: Boxes, volumes: Mapping[str, str]
 ) -> None:
     (boxes.folder / "vllm.toml").write_text(FILE)
-    box = run_line(boxes, volumes)
-    box.wait_healthy("demo", within_s=START_S)
-    port, container_id = box.port(8000), box.details()["Id"]
-    assert complete(port, "renamed")["usage"]["completion_tokens"] == 8
-    assert len(pids_in_container(container_id)) > 2  # the engine and its worker too
-    code, text = box.exec("vllmd", "status")
-    assert (code, "1 of 1 ready" in text) == (0, True)
+    (boxes.folder / "cache").mkdir()
+    (boxes.folder / "cache").chmod(0o777)
+    with running(local_line(boxes, volumes), boxes.folder) as process:
+        box = boxes.wait_for_other(boxes.mark)
+        box.wait_healthy("demo", within_s=START_S)
+        port, container_id = box.port(8000), box.details()["Id"]
+        assert complete(port, "renamed")["usage"]["completion_tokens"] == 8
+        assert len(pids_in_container(container_id)) > 2  # the engine and its worker too
+        code, text = box.exec("vllmd", "status")
+        assert (code, "1 of 1 ready" in text) == (0, True)
 
-    assert box.stop(60) == 0
+        box.ask_to_stop(60)
 
+        assert process.wait(60) == 0
     assert pids_in_container(container_id) == []
     assert not is_listening(port)
-    assert box.said()[-1] == "vllmd: demo: stopped (exit code 0)"
+    assert "demo: stopped (exit code 0)" in (boxes.folder / "stderr").read_text().splitlines()[-1]
 
 
 def test_confined_container_serves(boxes: Boxes, volumes: Mapping[str, str]) -> None:
@@ -139,8 +154,5 @@ def test_confined_container_serves(boxes: Boxes, volumes: Mapping[str, str]) -> 
     box = boxes.run(wish)
     box.wait_healthy("demo", within_s=START_S)
     assert "warning" not in box.stderr()
-    assert box.exec(f"{VENV}/bin/python", "-c", ASK) == (0, "8\n")
-    engines = [each.pid for each in box.processes() if "EngineCore" in each.words]
-    assert engines
+    assert box.exec(PYTHON, "-c", ASK) == (0, "8\n")
     assert box.stop(60) == 0
-    wait_until(lambda: box.details()["State"]["Status"] == "exited", "the container's end", 10)

@@ -60,6 +60,7 @@ vLLM 0.32.0
 
 chat: 0.0.0.0:8000, GPUs 0, background
   log   FOLDER/logs/vllm-server-chat.log
+  start cold (not tested on GPUs; write start_mode = "fork" to use it)
   env   PYTHONUNBUFFERED=1
   env   CUDA_DEVICE_ORDER=PCI_BUS_ID
   env   VLLM_API_KEY=***
@@ -74,6 +75,7 @@ chat: 0.0.0.0:8000, GPUs 0, background
 
 embed: 127.0.0.1:8001, GPUs 0, foreground
   log   FOLDER/logs/vllm-server-embed.log
+  start cold (not tested on GPUs; write start_mode = "fork" to use it)
   after chat (they share a GPU)
   env   PYTHONUNBUFFERED=1
   env   CUDA_DEVICE_ORDER=PCI_BUS_ID
@@ -168,7 +170,7 @@ def test_plan_as_json_has_the_documented_form(vllmd: Commands) -> None:
         assert {key: type(value) for key, value in instance.items()} == {
             "name": str, "argv": list, "env": dict, "log_file": str, "background": bool,
             "gpu_ids": str, "host": str if instance["host"] else type(None), "port": int,
-            "cwd": str, "origins": dict,
+            "start": dict, "cwd": str, "origins": dict,
         }  # fmt: skip
 
 
@@ -192,6 +194,10 @@ def test_plan_as_json_of_one_instance_is_exact(vllmd: Commands) -> None:
         "log_file": "FOLDER/logs/vllm-server-embed.log",
         "background": False,
         "gpu_ids": "0",
+        "start": {
+            "mode": "cold",
+            "reason": 'not tested on GPUs; write start_mode = "fork" to use it',
+        },
         "host": "127.0.0.1",
         "port": 8001,
         "cwd": "FOLDER",

@@ -149,7 +149,13 @@ def test_pixi_project_that_is_whole_is_seen(tmp_path: Path) -> None:
     (tmp_path / "app/pixi.toml").touch()
     facts = look(f"{tmp_path}/tools", pixi_project_dir=f"{tmp_path}/app/", pixi_environment="cuda")
     assert facts.pixi == PixiFacts(
-        program=pixi, python=python, has_python=True, has_manifest=True, vllm_version="0.32.0"
+        program=pixi,
+        python=python,
+        has_python=True,
+        has_manifest=True,
+        vllm_version="0.32.0",
+        distribution="vllm",
+        site=str(tmp_path / "app/.pixi/envs/cuda/lib/python3.11/site-packages"),
     )
     assert facts.vllm_version == "0.32.0"
 

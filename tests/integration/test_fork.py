@@ -192,6 +192,30 @@ def test_twenty_starts_and_stops_leave_nothing(launcher: Launcher) -> None:
     assert "cold start" not in run.stderr()
 
 
+def test_forked_server_that_answers_otherwise_is_started_cold(launcher: Launcher) -> None:
+    token = launcher.folder / "token"
+    token.write_text("x")
+    run = launcher.start(Stub(control=AGAIN, server={"stub_says": str(token)}), master=FORK)
+    run.wait_healthy()
+    token.write_text("y")
+    os.kill(run.pid_of("a"), signal.SIGKILL)
+    run.wait_for(
+        "a: it answers 'y' to the known question, and first it was 'x': "
+        "it is started cold from now on"
+    )
+    found = launcher.wait_state("ready")
+    assert (found["forked"], found["restarts"]) == (False, 1)
+    assert run.stderr().count("a: healthy after") == 2  # in between, nobody took it for ready
+
+
+def test_phases_of_a_forked_start_begin_with_the_wait_for_the_fork(launcher: Launcher) -> None:
+    run = launcher.start(Stub(), master=FORK)
+    run.wait_healthy()
+    phases = launcher.status()["timeline"]
+    assert list(phases) == ["fork", "first line", "healthy"]
+    assert sorted(phases.values()) == list(phases.values())
+
+
 def test_fork_server_with_a_thread_left_refuses() -> None:
     warm = Warm(modules=("tests.programs.import_thread", "no.such.module"), log_dir="/nowhere")
     spec = ProcessSpec(name="a", argv=(sys.executable, "-m", "never"), warm=warm)

@@ -314,7 +314,7 @@ def test_detached_environment_is_found_by_the_hook(
 
 @pytest.mark.parametrize(
     ("launch", "words"),
-    [("run", "'pixi run'"), ("hook", "'pixi shell-hook', asked once")],
+    [("run", "'pixi run'"), ("hook", "its hook, asked once")],
 )
 def test_plan_says_how_the_environment_is_activated(
     project: PixiProject, tmp_path: Path, launch: str, words: str

@@ -29,7 +29,12 @@ SNIPPETS = [
 VERSIONS = ("0.32.0", load_catalogue().versions[-1])
 # What the examples refer to: the machine of a user has it.
 SECRETS = {"/run/secrets/chat": "key", "/run/secrets/qwen": "key"}
-ENVIRON = {"PATH": "/usr/bin", "QWEN_API_KEY": "key"}
+ENVIRON = {
+    "PATH": "/usr/bin",
+    "QWEN_API_KEY": "key",
+    "VLLMD_CLUSTER_RANK": "0",
+    "VLLMD_CLUSTER_LEADER": "10.0.0.1",
+}
 
 
 @pytest.mark.parametrize("version", VERSIONS)

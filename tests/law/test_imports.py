@@ -59,12 +59,12 @@ PURE = (
     "client.batch.lines", "client.batch.retry", "client.batch.progress",
     "process.spec", "process.events", "process.fleet", "process.machine", "process.exitcode",
     "process.http", "process.status", "process.metrics", "process.routes", "cli.control_arguments",
-    "cli.show_status",
+    "cli.show_status", "process.greeting",
     "process.diagnosis", "process.timeline", "bundle", "cli.bundle_arguments",
 )  # fmt: skip
 EFFECTS = (
     "server.catalogue.data", "server.catalogue.installed", "kvbm.loading",
-    "demo.writer", "pixi.capture", "pixi.project",
+    "demo.writer", "pixi.activation", "pixi.capture", "pixi.project",
     "bundle.apart", "bundle.archive", "bundle.by_pixi", "bundle.by_rattler", "bundle.generations",
     "bundle.install", "bundle.progress", "bundle.tools", "bundle.verify", "bundle.wheels",
 )  # fmt: skip

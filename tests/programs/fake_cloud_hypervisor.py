@@ -19,6 +19,7 @@ what breaks it is answered with 400 and noted in the file that FAKE_CH_BROKEN na
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -92,17 +93,17 @@ class Guest:
 
     def __init__(self, options: dict[str, str]) -> None:
         self.api = options["api-socket"]
-        self.events_path = options.get("event-monitor", "")
+        path = options.get("event-monitor")
+        self.events = os.open(path, os.O_WRONLY | os.O_NONBLOCK) if path else -1
         self.config: dict[str, Any] | None = None
         self.state = "Created"
         self.console: socket.socket | None = None
+        self.accepting = threading.Thread()
         self.began = time.monotonic()
         self.emit("vmm", "starting")
 
     def emit(self, source: str, event: str) -> None:
         """Write an event as the real one does: on many lines, and a blank one after it."""
-        if not self.events_path:
-            return
         spent = time.monotonic() - self.began
         message = {
             "timestamp": {"secs": int(spent), "nanos": int(spent % 1 * 1e9)},
@@ -110,8 +111,8 @@ class Guest:
             "event": event,
             "properties": None,
         }
-        with open(self.events_path, "ab", buffering=0) as stream:
-            stream.write(json.dumps(message, indent=2).encode() + b"\n\n")
+        with contextlib.suppress(OSError):  # nobody reads, or it is full: it is lost
+            os.write(self.events, json.dumps(message, indent=2).encode() + b"\n\n")
 
     def require_created(self) -> dict[str, Any]:
         """Return the config."""
@@ -148,7 +149,8 @@ class Guest:
         def accept() -> None:
             self.console, _ = listener.accept()
 
-        threading.Thread(target=accept, daemon=True).start()
+        self.accepting = threading.Thread(target=accept, daemon=True)
+        self.accepting.start()
 
     def boot(self) -> None:
         """Check the files now, as the real one does; then the guest says hello."""
@@ -166,6 +168,8 @@ class Guest:
             raise Refused(500, "Error from API", "The VM could not boot", cause)
         self.state = "Paused" if KNOBS["paused"] else "Running"
         self.emit("vm", "booted")
+        if self.accepting.ident is not None:
+            self.accepting.join(5)  # the real one keeps what was said before
         if self.console is not None:
             self.console.sendall(b"hello from the guest\r\n")
         for source, event in KNOBS["events"]:

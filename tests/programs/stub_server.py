@@ -7,6 +7,7 @@ says when SIGUSR1 arrives. Every other flag is ignored, except these, each of wh
 misbehave in one way:
 
     --stub-slow S              healthy only after S seconds; until then connections are refused
+    --headless                 serves no HTTP, as vLLM's workers on other machines do
     --stub-hang                never listens, lives on
     --stub-bind-only           binds its port, never listens: the SO_REUSEADDR trap
     --stub-mute                accepts connections, never answers
@@ -25,6 +26,7 @@ misbehave in one way:
     --stub-daemon              leaves a grandchild in a session of its own that ignores SIGTERM
     --stub-flood               leaves a child in its group that writes to the log without end
     --stub-chatty S            from when it listens on, writes a line every S seconds
+    --stub-says FILE           answers completions with the text in FILE
     --stub-report FILE         writes what it was given (argv, environment, ...) as JSON to FILE
 """
 
@@ -74,7 +76,7 @@ def main(flags: Flags) -> None:
     prepare(flags)
     if flags.has("--stub-die"):
         leave(flags, int(flags.number("--stub-die")))
-    if flags.has("--stub-hang"):
+    if flags.has("--headless") or flags.has("--stub-hang"):
         wait_for_ever()
     time.sleep(flags.number("--stub-slow"))
     server = bind(flags)
@@ -193,6 +195,14 @@ def serve(server: socket.socket, flags: Flags) -> None:
             connection.sendall(b"HTTP/1.1 500 Stub\r\n\r\n" if sick else answer(request, flags))
 
 
+def token(flags: Flags) -> str:
+    """Return what is in the file named, so that a test can change it, else a word."""
+    if not flags.has("--stub-says"):
+        return "stub"
+    with open(flags.text("--stub-says"), encoding="utf-8") as file:
+        return file.read()
+
+
 def answer(request: str, flags: Flags) -> bytes:
     """Return the response to a request."""
     path = (request.split(None, 2) or ["", ""])[1]
@@ -201,7 +211,7 @@ def answer(request: str, flags: Flags) -> bytes:
     if path == "/v1/models":
         body = {"object": "list", "data": [{"id": name, "object": "model"} for name in names]}
     elif path == "/v1/completions":
-        body = {"object": "text_completion", "choices": [{"index": 0, "text": "stub"}]}
+        body = {"object": "text_completion", "choices": [{"index": 0, "text": token(flags)}]}
     status = int(flags.number("--stub-status", 200 if body or path == "/health" else 404))
     data = json.dumps(body).encode() if body else b""
     head = f"HTTP/1.1 {status} Stub\r\nContent-Length: {len(data)}\r\nConnection: close\r\n\r\n"

@@ -13,6 +13,7 @@ import sys
 import tarfile
 import zipfile
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.bundle.plan import PLATFORMS
@@ -20,7 +21,6 @@ from tests.support.commands import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
 PLATFORM = PLATFORMS[os.uname().machine]
 PYTHON = "3.11.9"

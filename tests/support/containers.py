@@ -93,9 +93,13 @@ class Box:
         return int(self.details()["State"]["ExitCode"])
 
     def stop(self, grace_s: int = 30) -> int:
-        """Do what `docker stop` does; return the exit code, 137 where the engine had to kill."""
-        self._container.stop(timeout=grace_s)
+        """Stop it as `docker stop` does; return the exit code, 137 where the engine had to kill."""
+        self.ask_to_stop(grace_s)
         return self.wait()
+
+    def ask_to_stop(self, grace_s: int) -> None:
+        """Do what `docker stop` does."""
+        self._container.stop(timeout=grace_s)
 
     def signal(self, name: str) -> None:
         """Send a signal to PID 1, unless it has ended."""
@@ -186,9 +190,19 @@ class Boxes:
         container.start()
         return Box(container.get_wrapped_container())
 
-    def find(self, container_id: str) -> Box:
-        """Return a container that somebody else has started."""
-        return Box(self._client.containers.get(container_id))
+    def wait_for_other(self, name: str) -> Box:
+        """Return a container that somebody else starts, as soon as it runs."""
+
+        def find() -> Box | None:
+            try:
+                box = Box(self._client.containers.get(name))
+            except NotFound:
+                return None
+            return box if box.is_running() else None
+
+        box = wait_until(find, f"the container {name} to run", START_S)
+        assert box
+        return box
 
     def clean(self) -> list[str]:
         """Remove our containers and their volumes; return what they said."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -16,7 +17,7 @@ from tests.support.launching import ROOT
 from tests.support.require import require, require_program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 SUITE = "vm"
 # What the command `vllmd-hypervisor` executes.
@@ -61,6 +62,22 @@ def build_image(*options: str) -> ImageManifest:
     return require_manifest(folder)
 
 
+def build_once(name: str, image: ImageManifest, write: Callable[[str], None]) -> str:
+    """Return a file made from an image; `write` makes it where it is not in the cache."""
+    path = f"{os.path.dirname(image.image)}.{name}"
+    if not os.path.exists(path):
+        write(f"{path}.partial")
+        os.rename(f"{path}.partial", path)
+    return path
+
+
+def copy_image(image: ImageManifest, folder: str) -> ImageManifest:
+    """Return a copy of an image, for a guest that writes to it."""
+    words = ["cp", "-r", "--reflink=auto", "--sparse=always", os.path.dirname(image.image), folder]
+    subprocess.run(words, check=True)
+    return require_manifest(folder)
+
+
 def _key(options: Sequence[str]) -> str:
     digest = hashlib.sha256(json.dumps(options).encode())
     for path in sorted(_sources()):
@@ -87,3 +104,5 @@ def _drop_oldest(cache: str) -> None:
     folders = sorted((path for path in found if os.path.isdir(path)), key=os.path.getmtime)
     for path in folders[: max(0, len(folders) - KEPT + 1)]:
         shutil.rmtree(path)
+        for other in glob.glob(f"{path}.*"):
+            os.unlink(other)

@@ -13,7 +13,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from launcher.hypervisor.guest.seed import write_seed_image
-from launcher.hypervisor.model import SEED_CONFIG
+from launcher.hypervisor.model import SEED_CONFIG, SEED_OVERRIDES
 from tests.support.guest_images import HYPERVISOR, STUBS
 from tests.support.launching import ROOT, Asked, free_port, render_table
 from tests.support.processes import MARK, kill_marked, marked_pids
@@ -61,9 +61,19 @@ class Guest:
         self.seed = os.path.join(self.folder, "seed.img")
         self._started: list[subprocess.Popen[bytes]] = []
 
-    def write_seed(self, config: str, **others: bytes) -> None:
+    def write_seed(self, config: str, overrides: Mapping[str, object] | None = None) -> None:
         """Write the config image."""
-        write_seed_image(self.seed, {SEED_CONFIG: config.encode(), **others})
+        files = {SEED_CONFIG: config.encode()}
+        if overrides is not None:
+            files[SEED_OVERRIDES] = json.dumps(overrides).encode()
+        write_seed_image(self.seed, files)
+
+    def write_file(self, name: str, text: str) -> str:
+        """Write a file into the guest's folder on the host; return its path."""
+        path = os.path.join(self.folder, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
 
     def environ(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the environment of a guest on QEMU without KVM, its port 8000 published."""

@@ -61,6 +61,7 @@ class Stub:
     control: Mapping[str, object] = field(default_factory=dict)
     server: Mapping[str, object] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
+    cluster: Mapping[str, object] = field(default_factory=dict)
 
     def render(self) -> str:
         """Return its tables."""
@@ -70,6 +71,7 @@ class Stub:
             render_table(f"{path}.control", {"stop_timeout_s": 5, "restart": "no", **self.control})
             + render_table(f"{path}.server", {**address, **self.server})
             + render_table(f"{path}.env", self.env)
+            + (render_table(f"{path}.cluster", self.cluster) if self.cluster else "")
         )
 
 

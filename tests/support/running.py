@@ -78,11 +78,16 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(words: Sequence[str], environ: Mapping[str, str] | None = None) -> Iterator[Running]:
-    """Start `vllmd WORDS`; at the end nothing of it is left, whatever the test did."""
+def running(
+    words: Sequence[str], environ: Mapping[str, str] | None = None, prefix: Sequence[str] = ()
+) -> Iterator[Running]:
+    """Start `vllmd WORDS`; at the end nothing of it is left, whatever the test did.
+
+    `prefix` is a program that executes it, like `ip netns exec`.
+    """
     mark = f"{os.getpid()}.{time.monotonic_ns()}"
     process = subprocess.Popen(
-        [sys.executable, "-m", "launcher", *words],
+        [*prefix, sys.executable, "-m", "launcher", *words],
         env={**os.environ, **(environ or {}), MARKER: mark},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

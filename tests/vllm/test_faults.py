@@ -60,7 +60,7 @@ def test_faults_of_one_life_are_each_found_and_followed_by_an_answer(
     words = [word for each in settings for word in ("--set", f"instance.control.{each}")]
     with running(["run", str(config), *words]) as run:
         run.wait_for("demo: healthy", START_S)
-        assert "demo: import " in run.stderr  # what the start was made of
+        assert "import " in run.stderr  # what the start was made of
         text = complete(port, "demo")
 
         former = session(server_pid(run))

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.guests import Guest, stub_config
 from tests.support.guest_images import STUB_OPTIONS, build_image, require_tools
+from tests.support.guests import Guest, stub_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

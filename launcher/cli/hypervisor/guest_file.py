@@ -54,7 +54,8 @@ def prepare_guest(
     plan = make_plan(path, assignments, environ, elsewhere=True)
     documents = load_documents(path, assignments, environ)
     problems = Problems(plan.config.tree)
-    guest = read_guest(plan.config.tree, problems)
+    # What is wrong with the table is among the plan's problems already.
+    guest = read_guest(plan.config.tree, Problems(plan.config.tree))
     variables = dict(_variables(guest, os.path.dirname(os.path.abspath(path)), environ))
     whole = {**variables, **{name: text for name, text in environ.items() if text}}
     gpus = plan_gpu_ids(plan.config.instances, count_gpus(whole.get(read.DEVICES, "")), problems)

@@ -70,7 +70,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("--flavour", choices=FLAVOURS, default=MINIMAL, help="minimal: our own first process, "
         "fastest; debian: systemd and cloud-init (default: minimal)")  # fmt: skip
     add("--from", dest="container", metavar="TAR", default="", help="a container image: what "
-        "'docker save', 'podman save' or 'docker export' writes (default: a Debian root)")  # fmt: skip
+        "'docker save', 'podman save' or 'docker export' writes (default: Debian)")  # fmt: skip
     add("--filesystem", choices=FILESYSTEMS, help="erofs: read-only, guests write to memory; "
         "ext4: to the image (default: erofs for minimal, ext4 for debian)")  # fmt: skip
     add("--spare", metavar="SIZE", help="room to write to with ext4, like 512M or 20G")

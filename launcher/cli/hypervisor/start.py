@@ -7,6 +7,7 @@ import shlex
 
 from launcher.cli.hypervisor.arguments import new_hypervisor_parser
 from launcher.errors import EX_OK, LauncherError, UsageError
+from launcher.hypervisor.backends import gather_tools
 from launcher.hypervisor.detach import Detached
 from launcher.hypervisor.starting import hold, plan_guest, supervise, tidy
 from launcher.output import print_error, print_problems
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from launcher.hypervisor.rundir import Lock
-    from launcher.hypervisor.starting import Plan
+    from launcher.hypervisor.starting import Gather, Plan
 
 DESCRIPTION = """\
-Boot a guest and supervise it until it ends. SIGTERM or Ctrl-C shuts it down; a second one forces it.
+Boot a guest and supervise it until it ends. SIGTERM or Ctrl-C shuts it down; a second
+one forces it.
 Exit code 0 after a shutdown, the entrypoint's code where the guest powered off by itself, 137 if
 it had to be forced, 128 + signal if its VMM was killed, 69 if this machine cannot run it, 78 if
 the variables are wrong."""
@@ -32,8 +34,8 @@ examples:
 """
 
 
-def main(argv: list[str], environ: Mapping[str, str]) -> int:
-    """Start, or show what would be started.
+def main(argv: list[str], environ: Mapping[str, str], gather: Gather = gather_tools) -> int:
+    """Start, or show what would be started. `gather` looks what this machine offers.
 
     Raises:
         LauncherError: the guest cannot be started.
@@ -46,7 +48,7 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
         environ = prepare_guest(
             arguments.config, tuple(arguments.assignments), tuple(arguments.asked), environ
         )
-    plan = plan_guest(environ)
+    plan = plan_guest(environ, gather)
     print_problems(plan.warnings, ())
     if arguments.dry_run:
         print(render_plan(plan))

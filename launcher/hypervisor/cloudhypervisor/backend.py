@@ -53,9 +53,7 @@ class CloudHypervisorVmm:
         try:
             # The whole config is checked here, devices are opened, memory may be pinned.
             put(self._api, "vm.boot", deadline_s)
-            info = self.info(TALK_S)
-            if info.state != RUNNING:
-                raise VmmRefusalError(f"cloud-hypervisor: the guest is {info.state} after its boot")
+            info = _require_running(self.info(TALK_S))
         except BaseException:
             console.close()
             raise
@@ -98,3 +96,9 @@ class CloudHypervisorVmm:
             reason = (error.strerror or "").lower()
             raise VmmSilentError(f"the guest's console cannot be reached: {reason}") from None
         return client
+
+
+def _require_running(info: VmInfo) -> VmInfo:
+    if info.state not in {RUNNING, PAUSED}:
+        raise VmmRefusalError(f"cloud-hypervisor: the guest is {info.state} after its boot")
+    return info

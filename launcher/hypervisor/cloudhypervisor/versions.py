@@ -9,7 +9,7 @@ PATTERN = re.compile(r"v?(\d{1,4})\.(\d{1,4})")
 
 
 def parse_version(text: str) -> tuple[int, int] | None:
-    """Return major and minor of `v53.0.0`, `cloud-hypervisor v53.0-12-gabc`; None: there is none."""
+    """Return major and minor of `v53.0.0` or `cloud-hypervisor v53.0-12-gabc`, if any."""
     match = PATTERN.search(text)
     return (int(match[1]), int(match[2])) if match else None
 

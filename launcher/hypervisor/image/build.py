@@ -73,7 +73,7 @@ def build_image(wish: Wish) -> ImageManifest:
         os.mkdir(result)
         manifest = _build(wish, container, work, result)
         os.chmod(result, 0o755)  # noqa: S103  (no secret is in it)
-        _put_in_place(result, output)
+        put_in_place(result, output)
     paths = {name: os.path.join(output, getattr(manifest, name)) for name in PATHS}
     return ImageManifest(**{**_values(manifest), **paths})
 
@@ -222,7 +222,7 @@ def _manifest(wish: Wish) -> ImageManifest:
     )
 
 
-def _put_in_place(result: str, output: str) -> None:
+def put_in_place(result: str, output: str) -> None:
     """Make the new folder appear in one step, and remove the one that was there."""
     if not os.path.lexists(output):
         os.rename(result, output)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from launcher.hypervisor.backend import PAUSED, Booted, Event, VmInfo, VmmSilentError
 from launcher.hypervisor.qemu.client import Monitor
 from launcher.hypervisor.qemu.qmp import Decoder, read_event, read_state
@@ -32,20 +34,20 @@ class QemuVmm:
 
     def info(self, deadline_s: float) -> VmInfo:
         """Ask how the guest is."""
-        with Monitor(self._path, deadline_s) as monitor:
+        with closing(Monitor(self._path, deadline_s)) as monitor:
             state = read_state(monitor.ask("query-status"))
             return VmInfo(state=state, version=monitor.version)
 
     def press_button(self, deadline_s: float) -> None:
         """Press the power button; a paused guest is resumed, so that it hears."""
-        with Monitor(self._path, deadline_s) as monitor:
+        with closing(Monitor(self._path, deadline_s)) as monitor:
             if read_state(monitor.ask("query-status")) == PAUSED:
                 monitor.ask("cont")
             monitor.ask("system_powerdown")
 
     def quit(self, deadline_s: float) -> None:
         """Cut the guest's power and end the process."""
-        with Monitor(self._path, deadline_s) as monitor:
+        with closing(Monitor(self._path, deadline_s)) as monitor:
             monitor.ask("quit")
 
     def decoder(self) -> QemuEvents:

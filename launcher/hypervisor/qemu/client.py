@@ -16,8 +16,6 @@ from launcher.hypervisor.qemu.qmp import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from launcher.hypervisor.qemu.qmp import Message
 
 CHUNK = 65_536
@@ -47,17 +45,6 @@ class Monitor:
         except BaseException:
             self._socket.close()
             raise
-
-    def __enter__(self) -> Monitor:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Hang up."""

@@ -42,6 +42,15 @@ def find_installed(python: str, environ: Mapping[str, str]) -> Installed | None:
     return find_in_conda(_prefix_of(python))
 
 
+def find_version(name: str, python: str, environ: Mapping[str, str]) -> str | None:
+    """Find the version of any package beside an interpreter, from the names of files alone."""
+    for entry in (each for folder in site_folders(python, environ) for each in _entries(folder)):
+        package, _, version = entry.rpartition(".")[0].partition("-")
+        if entry.endswith(METADATA) and package == name and version:
+            return version
+    return None
+
+
 def find_in_site(site: str) -> Installed | None:
     """Find vLLM's metadata in one folder of packages; one `listdir`."""
     found: list[tuple[str, str]] = []

@@ -54,6 +54,13 @@ def test_servers_run_in_the_bundle_that_was_installed(
     assert launcher.left() == []
 
 
+def test_servers_run_in_the_bundle_without_any_pixi(launcher: Launcher, tar: Path) -> None:
+    (launcher.folder / "tools/pixi").unlink()
+    run = start(launcher, tar)
+    run.wait_healthy()
+    assert "by py-rattler" in run.stderr()
+
+
 def test_second_start_installs_nothing(launcher: Launcher, tar: Path) -> None:
     for said in ("installed into ", "has it already: "):
         run = start(launcher, tar)

@@ -43,7 +43,18 @@ def test_environment_has_what_its_features_have(
     environment: str, tasks: set[str], variables: set[str]
 ) -> None:
     manifest = parse_manifest(FEATURES, "pixi.toml", environment)
-    assert manifest == Manifest(tasks=frozenset(tasks), variables=frozenset(variables))
+    assert (set(manifest.tasks), set(manifest.variables)) == (tasks, variables)
+
+
+def test_activation_has_the_scripts_and_what_is_set_last() -> None:
+    text = (
+        '[activation]\nscripts = ["a.sh", 1]\nenv = { A = "1", B = "1", "no-name" = "1", C = 2 }\n'
+        '[target.linux.activation]\nscripts = ["b.sh"]\nenv = { B = "2" }\n'
+        '[target.win.activation]\nscripts = ["b.bat"]\n'
+    )
+    activation = parse_manifest(text, "pixi.toml", "default").activation
+    assert activation.scripts == ("a.sh", "b.sh")
+    assert activation.variables == (("A", "1"), ("B", "2"))
 
 
 def test_pyproject_is_read_below_its_tool_table() -> None:

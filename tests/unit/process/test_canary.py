@@ -30,7 +30,7 @@ SPEC = ProcessSpec(name="a", argv=("a",), probe=PROBE)
 
 
 def canary(spec: ProcessSpec, environ: dict[str, str]) -> tuple[str, dict[str, object]]:
-    head, _, body = render_generate(spec, PROBE, environ).partition(b"\r\n\r\n")
+    head, _, body = render_generate(spec, PROBE, environ, PROBE.canary).partition(b"\r\n\r\n")
     assert f"Content-Length: {len(body)}" in head.decode()
     return head.decode(), json.loads(body)
 

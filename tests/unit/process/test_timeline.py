@@ -36,11 +36,11 @@ def test_timeline_of_a_real_start_names_each_phase() -> None:
     timeline = note_healthy(replay(LINES), 162.5)
     names = [name for name, _ in timeline.marks]
     assert names == [
-        "first line", "import", "config", "workers", "weights", "engine", "server", "healthy",
+        "first line", "import", "config", "workers", "weights", "engine", "listening", "healthy",
     ]  # fmt: skip
     assert render_timeline(timeline) == (
         "import 17.0 s, config 21.0 s, workers 16.4 s, weights 0.2 s, engine 4.9 s, "
-        "server 2.9 s, healthy 0.1 s"
+        "listening 2.9 s, healthy 0.1 s"
     )
 
 
@@ -52,7 +52,7 @@ def test_phases_add_up_to_the_whole_start() -> None:
 def test_lines_that_come_in_one_piece_are_all_seen() -> None:
     timeline = replay([(62.4, b"".join(line for _, line in LINES))])
     assert timeline.reached("weights")
-    assert timeline.reached("server")
+    assert timeline.reached("listening")
 
 
 def test_phase_that_comes_twice_counts_once() -> None:

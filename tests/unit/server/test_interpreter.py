@@ -68,7 +68,7 @@ def test_pixi_that_is_not_on_path_is_refused() -> None:
     message = "'pixi_project_dir' is set, but there is no program 'pixi' on PATH"
     hint = (
         "install pixi from its own releases (the packages called pixi on PyPI and npm are other "
-        "programs), or remove pixi_project_dir"
+        'programs), or set pixi_launch = "hook", which needs none'
     )
     assert pixi_problems(replace(PIXI, program=None)) == [("error", message, hint)]
 
@@ -82,7 +82,10 @@ def test_pixi_project_without_a_manifest_is_refused() -> None:
 
 def test_pixi_environment_that_is_not_installed_is_refused() -> None:
     message = "the pixi environment 'cuda' is not installed: no '/app/.pixi/envs/cuda/bin/python'"
-    hint = "run 'pixi install --frozen --environment cuda' in '/app'"
+    hint = (
+        "run 'pixi install --frozen --environment cuda' in '/app', or install a bundle: "
+        "vllmd bundle install"
+    )
     assert pixi_problems(replace(PIXI, has_python=False)) == [("error", message, hint)]
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 FLAGS = {"vmx": "Intel VT-x", "svm": "AMD-V"}
 FIRMWARE = "systemctl reboot --firmware-setup"
+GROUP_WHY = "only its members and root may open /dev/kvm"
 KVM_WHY = "without KVM guests are emulated: slower by a factor of 10 and more, and without GPUs"
 
 
@@ -95,14 +96,25 @@ def _load_kvm(survey: Survey) -> str:
 def check_group(survey: Survey) -> Finding:
     """Look whether the user of the guests is in the group of /dev/kvm, and in force."""
     group, user = survey.settings.kvm_group, survey.config.common.user
-    name, why = "kvm-group", "only its members and root may open /dev/kvm"
+    name, why = "kvm-group", GROUP_WHY
     if user == "root":
         return Finding(name=name, status=OK, seen="root needs no group", why=why)
+    if user != survey.machine.account.user and survey.find_uid(user) is None:
+        seen = f"there is no user '{user}' in /etc/passwd"
+        mend = f"sudo useradd --system --create-home --groups {group} {user}"
+        return Finding(name=name, status=WARN, seen=seen, why="guests run as this user", mend=mend)
     number, members = _find_group(survey, group)
     if number is None:
         mend = f"sudo groupadd --system {group} && sudo chgrp {group} /dev/kvm"
         seen = f"there is no group '{group}'"
         return Finding(name=name, status=WARN, seen=seen, why=why, mend=mend)
+    return _check_membership(survey, number, members)
+
+
+def _check_membership(survey: Survey, number: int, members: tuple[str, ...]) -> Finding:
+    """Look whether the guests' user is in a group; a session has the groups of its beginning."""
+    group, user = survey.settings.kvm_group, survey.config.common.user
+    name, why = "kvm-group", GROUP_WHY
     account = survey.machine.account
     is_self = user == account.user and survey.machine.is_here
     if is_self and number in account.gids:

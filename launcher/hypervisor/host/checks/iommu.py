@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from launcher.hypervisor.host.checks.survey import AMD, GIB, INTEL, PREPARE, has_devices, memory_of
 from launcher.hypervisor.host.findings import FAIL, OK, SKIP, WARN, Finding
 from launcher.hypervisor.pci import find_companions, find_device, find_devices
@@ -96,6 +98,11 @@ def _check_gpu(survey: Survey, gpu: str) -> tuple[Finding, ...]:
         mend = f"${{EDITOR:-vi}} {survey.config.path}  # name one that 'lspci -D' shows"
         why = f"the runtime '{survey.gpus[gpu]}' wants it"
         return (Finding(name=f"gpu {gpu}", status=FAIL, seen=seen, why=why, mend=mend),)
+    if _is_lost(device):
+        seen = "the card does not answer: its configuration reads as ones"
+        mend = "sudo reboot  # a reset does not bring it back"
+        why = f"the runtime '{survey.gpus[gpu]}' wants it"
+        return (Finding(name=f"gpu {gpu}", status=FAIL, seen=seen, why=why, mend=mend),)
     return (
         _check_group(survey, device),
         _check_binding(survey, device),
@@ -139,7 +146,7 @@ def _check_binding(survey: Survey, device: PciDevice) -> Finding:
     bound = (device, *find_companions(device, sysfs))
     wrong = [each for each in bound if each.blocks_group]
     if device.on_vfio and not wrong:
-        return Finding(name=name, status=OK, seen=device.driver, why=why)
+        return _check_permission(survey, device)
     seen = ", ".join(_describe(each) for each in wrong or (device,))
     mend = PREPARE
     if any(each.driver == "nvidia" for each in wrong) and _runs(survey, "nvidia-persiste"):
@@ -148,6 +155,24 @@ def _check_binding(survey: Survey, device: PciDevice) -> Finding:
     if device.boot_vga and device.driver not in {"", "vfio-pci"}:
         seen += "; the firmware's display is on it"
         why += ", and the console goes dark with it"
+    return Finding(name=name, status=WARN, seen=seen, why=why, mend=mend)
+
+
+def _check_permission(survey: Survey, device: PciDevice) -> Finding:
+    """Look whether the guests' user may open the file of a GPU's group."""
+    name, why = f"vfio-binding {device.address}", "the VMM opens the group's file as its user"
+    user, path = survey.config.common.user, f"/dev/vfio/{device.group}"
+    seen = f"{device.driver}, {path}"
+    uid = survey.find_uid(user)
+    try:
+        owner = os.stat(f"{survey.machine.root}{path}").st_uid
+    except OSError:
+        return Finding(name=name, status=OK, seen=device.driver, why=why)
+    if user == "root" or uid is None or owner == uid:
+        return Finding(name=name, status=OK, seen=seen, why=why)
+    seen += f" is not the file of '{user}'"
+    rule = f'echo \'SUBSYSTEM=="vfio", OWNER="{user}"\''
+    mend = f"{rule} | sudo tee /etc/udev/rules.d/70-vllmd.rules && sudo udevadm trigger -s vfio"
     return Finding(name=name, status=WARN, seen=seen, why=why, mend=mend)
 
 
@@ -193,6 +218,15 @@ def check_amd_hole(survey: Survey) -> tuple[Finding, ...]:
             mend=f"${{EDITOR:-vi}} {survey.config.path}  # memory_gb = 1000 at most",
         ),
     )
+
+
+def _is_lost(device: PciDevice) -> bool:
+    """Tell whether a card has fallen off its bus: every byte reads as ones then."""
+    try:
+        with open(f"{device.path}/config", "rb") as file:
+            return file.read(2) == b"\xff\xff"
+    except OSError:
+        return False
 
 
 def _describe(device: PciDevice) -> str:

@@ -87,4 +87,6 @@ def check_memory(survey: Survey) -> Finding:
 
 
 def _gib(size: int) -> str:
+    if 0 < size < GIB:
+        return f"{size >> 20} MiB"
     return f"{size / GIB:.1f} GiB" if size % GIB else f"{size // GIB} GiB"

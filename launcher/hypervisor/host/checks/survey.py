@@ -151,6 +151,14 @@ class Survey:
                 return int(words[0]) * (1024 if len(words) > 1 else 1)
         return 0
 
+    def find_uid(self, user: str) -> int | None:
+        """Return a user's number on the host, None where the host's own files do not say."""
+        for line in self.read("/etc/passwd").splitlines():
+            fields = line.split(":")
+            if fields[0] == user and len(fields) > 3 and fields[2].isdigit():  # noqa: PLR2004
+                return int(fields[2])
+        return None
+
     def install(self, packages: str) -> str:
         """Return the command that installs packages here; Debian's where nobody knows."""
         for word in self._distribution:

@@ -147,3 +147,12 @@ def test_group_of_kvm_is_a_warning_where_kvm_works_without_it(tree: HostTree) ->
     account = Account(user="ada", uid=1000, gids=(1000,))
     finding = found(tree, "kvm-group", account=account, is_here=True)
     assert (finding.status, finding.seen) == ("warn", "'ada' is not in 'kvm'")
+
+
+def test_user_of_the_guests_who_does_not_exist_is_a_warning(tree: HostTree) -> None:
+    text = TWO_RUNTIMES.replace('user = "ada"', 'user = "vllmd"')
+    assert outcome(found(tree, "kvm-group", text)) == (
+        "warn",
+        "there is no user 'vllmd' in /etc/passwd",
+        "sudo useradd --system --create-home --groups kvm vllmd",
+    )

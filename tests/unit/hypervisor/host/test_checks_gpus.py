@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -141,3 +142,21 @@ def test_device_that_is_lost_fails(tree: HostTree) -> None:
         "fail",
         "this machine has no IOMMU group for '/dev/vfio/9'",
     )
+
+
+def test_card_that_has_fallen_off_its_bus_fails(tree: HostTree) -> None:
+    (tree.root / f"sys/devices/pci0000:00/{GPU_1}/config").write_bytes(b"\xff" * 64)
+    finding = found(tree, f"gpu {GPU_1}")
+    mend = "sudo reboot  # a reset does not bring it back"
+    assert (finding.status, finding.mend) == ("fail", mend)
+
+
+@pytest.mark.parametrize(("more", "status"), [(0, "ok"), (1, "warn")])
+def test_group_has_to_belong_to_the_user_of_the_guests(
+    tree: HostTree, more: int, status: str
+) -> None:
+    tree.write("dev/vfio/40", "")
+    tree.write("etc/passwd", f"ada:x:{os.getuid() + more}:1000::/home/ada:/bin/sh")
+    finding = found(tree, f"vfio-binding {GPU_1}")
+    assert finding.status == status
+    assert ("is not the file of 'ada'" in finding.seen) == (status == "warn")

@@ -56,7 +56,7 @@ def test_hugepages_that_the_kernel_lacks_fail(tmp_path: Path) -> None:
     [
         (None, "ok", "no limit"),
         (257 * GIB, "ok", "257 GiB allowed, 257 GiB wanted"),
-        (8 << 20, "warn", "0.0 GiB allowed, 257 GiB wanted"),
+        (8 << 20, "warn", "8 MiB allowed, 257 GiB wanted"),
     ],
 )
 def test_memlock_is_compared_with_the_largest_guest(

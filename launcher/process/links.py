@@ -1,0 +1,74 @@
+"""All links of a fleet, as the loop of PID 1 needs them: see `launcher.process.link`."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import select
+    from collections.abc import Callable
+
+    from launcher.process.events import Linked, Unlinked
+    from launcher.process.fleet import Fleet
+    from launcher.process.link_leader import LeaderLink
+    from launcher.process.link_worker import WorkerLink
+    from launcher.process.spec import Link
+
+
+class Links:
+    """One link for each member that is a part of a server on several machines."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._links: dict[str, LeaderLink | WorkerLink] = {}
+        self._seen: Fleet | None = None  # as it was at the last look
+
+    @property
+    def due(self) -> float:
+        """When `tend` has to be called even if nothing comes."""
+        return min((link.due for link in self._links.values()), default=float("inf"))
+
+    def register(self, poll: select.poll) -> None:
+        """Say what to wait for."""
+        for link in self._links.values():
+            for descriptor, events in link.polled():
+                poll.register(descriptor, events)
+
+    def tend(
+        self, fleet: Fleet, ready: dict[int, int], now: float, say: Callable[[str], None]
+    ) -> list[Linked | Unlinked]:
+        """Bring every link in line with its member; return what has happened."""
+        if fleet is not self._seen:  # most fleets have no link, and every line of a log comes here
+            self._seen = fleet
+            self._adapt(fleet)
+        happened: list[Linked | Unlinked] = []
+        for name, link in self._links.items():
+            news = link.tend(fleet.member(name), ready, now)
+            if isinstance(news, str):
+                say(news)
+            elif news is not None:
+                happened.append(news)
+        return happened
+
+    def _adapt(self, fleet: Fleet) -> None:
+        """Have a link for each member that wants one, and no other."""
+        wanted = {
+            member.spec.name: member.spec.link for member in fleet.members if member.spec.link
+        }
+        for name, link in list(self._links.items()):
+            if wanted.get(name) != link.link:
+                link.close()
+                del self._links[name]
+        for name, wish in wanted.items():
+            if name not in self._links:
+                self._links[name] = _make(name, wish)
+
+
+def _make(name: str, link: Link) -> LeaderLink | WorkerLink:
+    # `socket` takes a third of an interpreter start to import, and few fleets need it here.
+    if link.rank == 0:
+        from launcher.process.link_leader import LeaderLink  # noqa: PLC0415
+
+        return LeaderLink(name, link)
+    from launcher.process.link_worker import WorkerLink  # noqa: PLC0415
+
+    return WorkerLink(name, link)

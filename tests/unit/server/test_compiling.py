@@ -1,0 +1,57 @@
+"""One of several servers compiles what all of them need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.facts import MODEL, plan_text, process_of
+
+SHARED = f"[instance.server]\n{MODEL}"
+TWINS = (
+    f"{SHARED}[instance.a.server]\nport = 8001\nserved_model_name = 'a'\n"
+    "[instance.b.server]\nport = 8002\n[instance.b.env]\nVLLM_API_KEY = 'k'\n"
+    "[instance.c.server]\nport = 8003\n"
+)
+EMPTY: dict[str, Any] = {"compile_cache_is_empty": True}
+
+
+def test_twins_wait_for_the_first() -> None:
+    plan = plan_text(TWINS, **EMPTY)
+    assert [process_of(plan, name).after for name in "abc"] == [(), ("a",), ("a",)]
+    assert [each.compiler for each in plan.instances] == ["", "a", "a"]
+
+
+def test_nobody_waits_where_something_is_compiled_already() -> None:
+    plan = plan_text(TWINS)
+    assert [process_of(plan, name).after for name in "abc"] == [(), (), ()]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "[instance.b.server]\nmax_model_len = 99\n",
+        "[instance.b.env]\nVLLM_ATTENTION_BACKEND = 'X'\n",
+        "[instance.b.server]\nextra_args = ['--max-num-seqs', '3']\n",
+        "[instance.b.control]\ngpu_ids = [0, 1]\n",
+    ],
+)
+def test_different_graphs_do_not_wait_for_each_other(change: str) -> None:
+    toml = f"{SHARED}[instance.a.server]\nport = 1\n[instance.b.server]\nport = 2\n"
+    merged = toml.replace("[instance.b.server]\n", change) if "b.server" in change else toml
+    plan = plan_text(merged if merged != toml else toml + change, **EMPTY)
+    assert process_of(plan, "b").after == ()
+
+
+@pytest.mark.parametrize(
+    "shared",
+    [
+        f"{SHARED}enforce_eager = true\n",
+        f"[master.env]\nVLLM_CACHE_ROOT = '/x'\n{SHARED}",
+        f"[master.env]\nVLLM_DISABLE_COMPILE_CACHE = 1\n{SHARED}",
+    ],
+)
+def test_nobody_waits_without_a_compilation_or_a_cache_that_we_know(shared: str) -> None:
+    plan = plan_text(TWINS.replace(SHARED, shared), **EMPTY)
+    assert [process_of(plan, name).after for name in "abc"] == [(), (), ()]
