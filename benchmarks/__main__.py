@@ -8,12 +8,14 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import guests
+from benchmarks.container import healthcheck, one_file
 from benchmarks.contenders import find_contenders
-from benchmarks.measure import MEASUREMENTS
+from benchmarks.measure import MEASUREMENTS as PROCESSES
 from benchmarks.report import machine, render_table, write_json
 from benchmarks.servers import make_stage
 from benchmarks.soak import command
 
+MEASUREMENTS = {**PROCESSES, "one-file": one_file, "healthcheck": healthcheck}
 RESULTS = Path(__file__).with_name("results")
 LEAST_RUNS = 5
 

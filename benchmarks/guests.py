@@ -26,7 +26,7 @@ from launcher.hypervisor.guest.manifest import require_manifest
 from launcher.hypervisor.guest.seed import write_seed_image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from launcher.hypervisor.guest.manifest import ImageManifest
 
@@ -83,14 +83,16 @@ class Place:
             self.port = probe.getsockname()[1]
 
     def wait_running(self) -> None:
+        """Wait until the guest's entrypoint has executed its server."""
         self._wait(self._is_running)
 
     def wait_healthy(self) -> None:
+        """Wait until the server answers on the published port."""
         self._wait(self._is_healthy)
 
-    def _wait(self, condition: object) -> None:
+    def _wait(self, condition: Callable[[], bool]) -> None:
         until = time.monotonic() + PATIENCE_S
-        while not condition():  # type: ignore[operator]
+        while not condition():
             if time.monotonic() > until:
                 raise TimeoutError(f"the guest in {self.folder} did not come up")
             time.sleep(LOOK_S)
@@ -101,11 +103,13 @@ class Place:
         return False
 
     def _is_healthy(self) -> bool:
-        with contextlib.suppress(OSError):
-            with socket.create_connection(("127.0.0.1", self.port), timeout=2) as connection:
+        address = ("127.0.0.1", self.port)
+        try:
+            with socket.create_connection(address, timeout=2) as connection:
                 connection.sendall(b"GET /health HTTP/1.0\r\n\r\n")
                 return connection.recv(64).startswith(b"HTTP/1.1 200")
-        return False
+        except OSError:
+            return False
 
 
 def run_ours(place: Place) -> Times:

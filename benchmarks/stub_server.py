@@ -1,4 +1,7 @@
-"""A server that answers every request with 200. Run as a script: stub_server.py [--host H] --port N."""
+"""A server that answers every request with 200.
+
+Run as a script: stub_server.py ... [--host H] --port N.
+"""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from launcher.server.options import plan_flags
 from launcher.server.request import render_request, served_name
 from launcher.server.secret_values import SECRET_OPTIONS, resolve
 from launcher.server.shutdown import with_drain
-from launcher.server.warm import plan_start
+from launcher.server.warm import StartMode, plan_start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from launcher.server.gpus import GpuSelection
     from launcher.server.model import ControlConfig, EnvSetting, Instance, LauncherConfig
     from launcher.server.options import Flag
-    from launcher.server.warm import StartMode
 
 MEGABYTE = 1_000_000
 # Set for every instance unless the user did. Output must reach the log when it is written, and
@@ -201,7 +200,10 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
     chosen = tuple(each for each in env if (each.name, each.value) not in STANDARD_ENV)
     check_overridden(instance, chosen, facts, problems)
     keyed = API_KEY in facts.environ or any(variable.name == API_KEY for variable in env)
-    start = plan_start(instance, config.master, facts, problems)
+    if spread is not None and spread.link() is not None:
+        start = StartMode(mode="cold", reason="it spans several machines")
+    else:
+        start = plan_start(instance, config.master, facts, problems)
     process = ProcessSpec(
         name=instance.name,
         argv=(*prefix, *tokens, *instance.extra_args),

@@ -8,7 +8,7 @@ from launcher.cli.hypervisor.arguments import new_hypervisor_parser
 from launcher.cli.hypervisor.telling import tell_warnings
 from launcher.config.problems import Origin, Problem
 from launcher.config.reader import Refusal
-from launcher.errors import EX_OK, ConfigError, HostError
+from launcher.errors import EX_OK, EX_UNAVAILABLE, ConfigError, HostError
 from launcher.hypervisor.account import find_owner
 from launcher.hypervisor.host.install import (
     find_installed,
@@ -26,6 +26,7 @@ from launcher.hypervisor.host.install import (
 from launcher.hypervisor.host.loading import load_host, require_runtimes
 from launcher.hypervisor.host.units import INITIALIZE_UNIT, Installation, unit_name
 from launcher.hypervisor.variables import HOST_VARIABLES
+from launcher.output import print_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -123,9 +124,9 @@ def _install(host: Host, tell: Teller, systemd_dir: str, *, user: bool, dry_run:
             print("".join(f"    {line}\n" for line in file.text.splitlines()), end="")
         elif file in changed:
             install_file(file)
-    _reload(tell, user=user, dry_run=dry_run, needed=bool(changed))
+    reloaded = _reload(tell, user=user, dry_run=dry_run, needed=bool(changed))
     _tell_next(host, tell, user=user)
-    return EX_OK
+    return EX_OK if reloaded else EX_UNAVAILABLE
 
 
 def _owner(host: Host, *, user: bool, dry_run: bool) -> tuple[tuple[int, int] | None, str]:
@@ -181,27 +182,40 @@ def _uninstall(host: Host, tell: Teller, systemd_dir: str, *, user: bool, dry_ru
     if not paths:
         tell.step("nothing is installed")
         return EX_OK
-    for path in paths:
-        _remove(path, tell, user=user, dry_run=dry_run)
-    _reload(tell, user=user, dry_run=dry_run, needed=True)
-    return EX_OK
+    done = [_remove(path, tell, user=user, dry_run=dry_run) for path in paths]
+    done.append(_reload(tell, user=user, dry_run=dry_run, needed=True))
+    return EX_OK if all(done) else EX_UNAVAILABLE
 
 
-def _remove(path: str, tell: Teller, *, user: bool, dry_run: bool) -> None:
+def _remove(path: str, tell: Teller, *, user: bool, dry_run: bool) -> bool:
+    """Stop a unit and remove its file; tell whether systemd had no objection."""
     _say(tell, "remove", path, dry_run=dry_run)
     if dry_run:
-        return
+        return True
+    agreed = True
     if path.endswith(".service") and is_systemd_running():
-        run_systemctl(("disable", "--now", os.path.basename(path)), user=user)
+        agreed = _tell_systemd(("disable", "--now", os.path.basename(path)), user=user)
     remove_file(path)
+    return agreed
 
 
-def _reload(tell: Teller, *, user: bool, dry_run: bool, needed: bool) -> None:
-    if needed and is_systemd_running():
-        command = "systemctl --user daemon-reload" if user else "systemctl daemon-reload"
-        _say(tell, "run", command, dry_run=dry_run)
-        if not dry_run:
-            run_systemctl(("daemon-reload",), user=user)
+def _reload(tell: Teller, *, user: bool, dry_run: bool, needed: bool) -> bool:
+    """Let systemd read its units again; tell whether it had no objection."""
+    if not needed or not is_systemd_running():
+        return True
+    command = "systemctl --user daemon-reload" if user else "systemctl daemon-reload"
+    _say(tell, "run", command, dry_run=dry_run)
+    return dry_run or _tell_systemd(("daemon-reload",), user=user)
+
+
+def _tell_systemd(words: tuple[str, ...], *, user: bool) -> bool:
+    """Run systemctl. What it refuses is said, and the rest is done all the same."""
+    try:
+        run_systemctl(words, user=user)
+    except HostError as error:
+        print_error(error)
+        return False
+    return True
 
 
 def _tell_next(host: Host, tell: Teller, *, user: bool) -> None:

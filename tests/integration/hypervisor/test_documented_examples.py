@@ -1,0 +1,166 @@
+"""The configuration and the three usage examples that people know, run as they are written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from launcher.cli.hypervisor.initialize import initialize
+from launcher.cli.hypervisor.telling import Teller
+from launcher.hypervisor.host.deeds import Machine
+from launcher.hypervisor.host.loading import load_host
+from tests.support.commands import ROOT
+from tests.support.hosttree import H100, HostTree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.preparing import HostCommands
+
+EXAMPLE = """\
+# VLLMD Hypervisor Configuration
+
+[global]
+user = "sdake"
+state_dir = "/home/sdake/.local/state/vllmd-hypervisor"
+config_dir = "/home/sdake/.config/vllmd"
+default_memory_gb = 32
+default_cpus = 8
+
+[[runtimes]]
+index = 1
+name = "vllm-inference-1"
+gpus = ["0000:01:00.0"]
+memory_gb = 64
+cpus = 16
+
+[[runtimes]]
+index = 2
+name = "vllm-inference-2"
+gpus = ["0000:02:00.0"]
+# Uses default memory and CPU settings
+
+[network]
+default_interface = "eth0"
+bridge_name = "vllmd-br0"
+"""
+CUSTOM = """\
+export VLLMD_HYPERVISOR_CONFIG=$HOME/my-custom-config.toml
+./precheck-vllmd-hypervisor.sh
+"""
+INSTALL = """\
+export VLLMD_HYPERVISOR_DRY_RUN=true
+./install-vllmd-hypervisor-systemd.sh
+"""
+PAGES = """\
+export VLLMD_HUGEPAGES_SIZE=1G
+./initialize-vllmd-hypervisor.sh
+"""
+
+
+def run(host: HostCommands, script: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a script in the folder of ours, where the file is at its default place."""
+    environ = {**host.environ(), **env}
+    del environ["VLLMD_HYPERVISOR_CONFIG"], environ["VLLMD_SYSTEMD_DIR"]
+    return subprocess.run(
+        ["sh", "-e", "-c", script],
+        cwd=f"{ROOT}/scripts",
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=25,
+    )
+
+
+@pytest.fixture
+def example(host: HostCommands) -> HostCommands:
+    folder = host.folder / "home/.config/vllmd"
+    folder.mkdir(parents=True)
+    (folder / "config.toml").write_text(EXAMPLE)
+    return host
+
+
+@pytest.fixture(params=["installed", "source"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """Return a PATH with `vllmd-hypervisor` on it, and one without."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("dirname", "sh"):
+        (programs / name).symlink_to(shutil.which(name) or "")
+    python = programs / "python3"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    if request.param == "installed":
+        installed = programs / "vllmd-hypervisor"
+        installed.write_text('#!/bin/sh\nexec python3 -m launcher.cli.hypervisor "$@"\n')
+        installed.chmod(0o755)
+    return {"PATH": str(programs), "PYTHONPATH": ROOT if request.param == "installed" else ""}
+
+
+def test_custom_file_is_checked(example: HostCommands, where: dict[str, str]) -> None:
+    shutil.copy(
+        example.folder / "home/.config/vllmd/config.toml",
+        example.folder / "home/my-custom-config.toml",
+    )
+    done = run(example, CUSTOM, where)
+    # Whether this machine passes is its own matter; both GPUs of the file were looked for.
+    assert done.returncode in {0, 69}, done.stderr
+    assert "0000:01:00.0" in done.stdout
+    assert "0000:02:00.0" in done.stdout
+
+
+def test_dry_run_of_the_installation(example: HostCommands, where: dict[str, str]) -> None:
+    done = run(example, INSTALL, where)
+    assert (done.returncode, done.stderr) == (0, "")
+    folder = "/etc/systemd/system"
+    for number in (1, 2):
+        assert f"would write: {folder}/vllmd-runtime@vllm-inference-{number}.service" in done.stdout
+    assert "VLLMD_HYPERVISOR_CPU_COUNT=16\n" in done.stdout
+    assert "VLLMD_HYPERVISOR_MEMORY_CONFIG=size=32G,shared=on,hugepages=on" in done.stdout
+    assert "User=sdake\n" in done.stdout
+
+
+def test_larger_pages(example: HostCommands, where: dict[str, str]) -> None:
+    done = run(example, PAGES, {**where, "VLLMD_HYPERVISOR_DRY_RUN": "true"})
+    # This machine has neither the user nor the GPUs: the plan comes with what is missing.
+    assert done.returncode == 69
+    assert "no user 'sdake'" in done.stderr
+    assert "no PCI device 0000:01:00.0" in done.stderr
+
+
+def test_larger_pages_on_a_host_that_has_all_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = HostTree(tmp_path / "machine")
+    for number in (1, 2):
+        tree.add_pci(f"0000:0{number}:00.0", H100, driver="nvidia", group=str(number))
+    tree.write("sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages", 0)
+    (tree.root / "sys/bus/pci/drivers/vfio-pci").mkdir(parents=True)
+    (tmp_path / "host.toml").write_text(EXAMPLE.replace("/home/sdake", str(tmp_path)))
+    host = load_host(
+        {
+            "HOME": str(tmp_path),
+            "VLLMD_HYPERVISOR_CONFIG": str(tmp_path / "host.toml"),
+            "VLLMD_HUGEPAGES_SIZE": "1G",
+            # Of this machine, not of the example.
+            "VLLMD_SYSTEMD_USER": str(os.geteuid()),
+            "VLLMD_HOST_INTERFACE": "lo",
+        }
+    )
+    machine = Machine(sysfs=tree.sysfs, devices=str(tree.root / "dev"))
+    code = initialize(host, machine, Teller(level="INFO"), dry_run=True)
+    said = capsys.readouterr()
+    assert (code, said.err) == (0, "")
+    for line in (
+        "would add 96 huge pages of 1G\n",
+        "would create the bridge 'vllmd-br0'\n",
+        "would bind 0000:01:00.0 from 'nvidia' to 'vfio-pci'\n",
+        "would bind 0000:02:00.0 from 'nvidia' to 'vfio-pci'\n",
+    ):
+        assert line in said.out
