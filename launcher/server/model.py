@@ -59,6 +59,7 @@ class ControlConfig:
     preset: str | None
     v1_multiprocessing: str
     start_mode: str | None
+    weight_cache: bool
     restart: str | None
     max_restarts: int
     restart_window_s: float
