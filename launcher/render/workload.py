@@ -9,6 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 
+from launcher.config.found_secrets import list_secrets, tells_in_comment
 from launcher.config.problems import dotted
 from launcher.config.reader import Problems
 from launcher.config.secrets import is_secret_name
@@ -54,6 +55,7 @@ def plan_workload(plan: LaunchPlan, options: Options) -> tuple[Workload, tuple[P
     for document in config.tree.documents[1:]:
         overrides = merge(overrides, document.data)
     variables, files = _find_secrets(config, problems)
+    _check_texts(config, problems)
     enabled = enabled_instances(config)
     servers = tuple(_server(each, plan) for each in plan.instances)
     _check_labels(servers, problems)
@@ -171,6 +173,27 @@ def _find_secrets(
                 f'write "env:{_variable_name(name)}" or "file:/run/secrets/{name.lower()}"',
             )
     return tuple(variables), tuple(files)
+
+
+def _check_texts(config: LauncherConfig, problems: Problems) -> None:
+    """Note what else is written out in the files that are rendered whole, and names no home takes.
+
+    Instances that are disabled are in them too, and what has no secret's name: a URL's password.
+    """
+    noted = {problem.path for problem in problems.found}
+    for secret in list_secrets(config.tree.documents):
+        if not secret.value.startswith((ENV, FILE)) and secret.path not in noted:
+            message = f"'{secret.name}' holds a secret: whoever reads the rendered files reads it"
+            problems.add(secret.path, message, 'write "env:NAME" or "file:/path"')
+    document = config.tree.documents[0]
+    if tells_in_comment(document.text):
+        message = "a comment holds a secret: whoever reads the rendered files reads it"
+        problems.add((), message, "take it out of the comment")
+    name = posixpath.basename(document.origin.name)
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
+        # What a ConfigMap takes as a key; a volume of Docker or Podman ends at a colon.
+        hint = "rename the file: letters, digits, '-', '_' and '.'"
+        problems.add((), f"'{name}' is no name that it can have in a container", hint)
 
 
 def _variable_name(name: str) -> str:

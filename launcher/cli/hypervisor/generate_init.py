@@ -9,6 +9,7 @@ from launcher.cli.hypervisor.arguments import default_of, new_hypervisor_parser
 from launcher.cli.hypervisor.telling import WARN, tell_warnings
 from launcher.cli.launch import make_plan
 from launcher.cli.sources import OVERRIDES_VARIABLE, load_documents
+from launcher.config.found_secrets import list_secrets
 from launcher.config.problems import WARNING, Origin, Problem, errors_of
 from launcher.config.reader import Refusal
 from launcher.config.suggest import render_hint
@@ -22,7 +23,7 @@ from launcher.hypervisor.guest.baseimage import (
     own_image_path,
 )
 from launcher.hypervisor.guest.cloudinit import META_DATA, NETWORK_CONFIG, render_seed
-from launcher.hypervisor.guest.riders import list_secrets, plan_riders
+from launcher.hypervisor.guest.riders import plan_riders
 from launcher.hypervisor.guest.seed import find_seed_files, write_seed_image
 from launcher.hypervisor.host.install import PlannedFolder, find_guest_files, make_folder
 from launcher.hypervisor.host.loading import load_host, require_runtimes

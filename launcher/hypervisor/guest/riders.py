@@ -7,52 +7,22 @@ it was asked for by its name, like `instance.chat.server.api_key`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from launcher.config.document import decode_toml
+from launcher.config.found_secrets import list_secrets
 from launcher.config.masking import find_secrets
-from launcher.config.problems import WARNING, Problem, dotted
-from launcher.config.secrets import MASK, holds_secret, is_secret_name
+from launcher.config.problems import WARNING, Problem
+from launcher.config.secrets import MASK
 from launcher.errors import ConfigError
 from launcher.hypervisor.model import SEED_CONFIG, SEED_OVERRIDES
-from launcher.record import record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Mapping
 
     from launcher.config.document import Document
+    from launcher.config.found_secrets import FoundSecret
     from launcher.config.problems import Path, TomlValue
-
-REFERENCES = ("env:", "file:")
-
-
-@record
-class FoundSecret:
-    """A value that is a secret, or says where one is (`env:NAME`, `file:/path`)."""
-
-    document: Document
-    path: Path
-    value: str
-
-    @property
-    def name(self) -> str:
-        """Return its place as a user writes it."""
-        return dotted(self.path)
-
-    @property
-    def is_reference(self) -> bool:
-        """Tell whether the value is not the secret itself; in an array it always is."""
-        return self.value.startswith(REFERENCES) and all(isinstance(k, str) for k in self.path)
-
-
-def list_secrets(documents: Sequence[Document]) -> tuple[FoundSecret, ...]:
-    """Return every secret of these documents."""
-    return tuple(
-        FoundSecret(document=document, path=path, value=value)
-        for document in documents
-        for path, value in _walk(document.data, (), inside=False)
-    )
 
 
 def plan_riders(
@@ -90,31 +60,6 @@ def plan_riders(
     if tree:
         files[SEED_OVERRIDES] = json.dumps(tree).encode()
     return files, warnings
-
-
-def _walk(
-    value: TomlValue | Mapping[str, TomlValue], path: Path, *, inside: bool
-) -> Iterator[tuple[Path, str]]:
-    """Yield the secrets below a place; `inside` a table or array with a secret name all are."""
-    if isinstance(value, Mapping):
-        for key, each in value.items():
-            yield from _walk(each, (*path, key), inside=inside or is_secret_name(key))
-    elif isinstance(value, list):
-        for index, each in enumerate(value):
-            follows = index > 0 and _is_secret_flag(value[index - 1])
-            yield from _walk(each, (*path, index), inside=inside or follows)
-    elif isinstance(value, str) and value and (inside or _tells_secret(value)):
-        yield path, value
-
-
-def _is_secret_flag(word: TomlValue) -> bool:
-    return isinstance(word, str) and word.startswith("--") and is_secret_name(word.lstrip("-"))
-
-
-def _tells_secret(text: str) -> bool:
-    flag, mark, _ = text.partition("=")
-    in_flag = bool(mark) and _is_secret_flag(flag)
-    return in_flag or "PRIVATE KEY-----" in text or holds_secret(text)
 
 
 def _refusal(secret: FoundSecret) -> Problem:

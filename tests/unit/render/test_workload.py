@@ -145,3 +145,20 @@ def test_kubernetes_has_to_know_how_many_machines_there_are() -> None:
     text = "[instance.a.cluster]\n" + ALONE
     assert "set nodes in [cluster]" in refusal_of(text, kind="kubernetes")
     assert refusal_of(text, kind="systemd") == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[master.env]\nhttp_proxy = "http://bob:hunter2@proxy:3128"\n',
+        '[instance.b.control]\nenabled = false\n[instance.b.env]\nHF_TOKEN = "hunter2"\n',
+        '# api_key = "hunter2"\n',
+    ],
+)
+def test_secret_elsewhere_in_the_file_is_refused(text: str) -> None:
+    assert "holds a secret" in refusal_of(text + ALONE)
+
+
+@pytest.mark.parametrize("line", ['# api_key = "env:KEY"\n', "# the token is in the vault\n"])
+def test_comment_about_a_secret_is_none(line: str) -> None:
+    assert refusal_of(line + ALONE) == ""

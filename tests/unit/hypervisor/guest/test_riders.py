@@ -5,10 +5,11 @@ import json
 import pytest
 
 from launcher.config.document import Document, decode_toml
+from launcher.config.found_secrets import list_secrets
 from launcher.config.overrides import parse_overrides
 from launcher.config.problems import Origin
 from launcher.errors import ConfigError
-from launcher.hypervisor.guest.riders import list_secrets, plan_riders
+from launcher.hypervisor.guest.riders import plan_riders
 
 KEY = "instance.chat.server.api_key"
 PEM = "-----BEGIN PRIVATE KEY-----"
