@@ -72,6 +72,22 @@ def write_setting(path: str, text: str) -> None:
         raise HostError(f"'{path}' does not take '{text.strip()}': {reason}", hint) from None
 
 
+def give_folder(path: str, uid: int, gid: int, mode: int) -> None:
+    """Set owner and mode of a folder; -1 keeps an owner.
+
+    Its user may have put a link in its place by now: that one is not followed.
+
+    Raises:
+        OSError: it is no folder, or not ours to give.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fchown(descriptor, uid, gid)
+        os.fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)
+
+
 @record
 class MakeFolder:
     """A folder of the guests' user, for it alone."""
@@ -96,9 +112,8 @@ class MakeFolder:
         del machine
         try:
             os.mkdir(self.path, self.mode)
-            if os.geteuid() == 0:
-                os.chown(self.path, self.uid, self.gid, follow_symlinks=False)
-            os.chmod(self.path, self.mode)
+            uid, gid = (self.uid, self.gid) if os.geteuid() == 0 else (-1, -1)
+            give_folder(self.path, uid, gid, self.mode)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise HostError(f"the folder '{self.path}' cannot be made: {reason}") from None
@@ -149,8 +164,11 @@ class GiveFile:
 
     def _set(self, uid: int, gid: int, mode: int) -> None:
         try:
-            os.chown(self.path, uid, gid, follow_symlinks=False)
-            os.chmod(self.path, mode)
+            if stat.S_ISDIR(os.lstat(self.path).st_mode):
+                give_folder(self.path, uid, gid, mode)
+            else:  # a device of the kernel's, which nobody else can replace
+                os.chown(self.path, uid, gid)
+                os.chmod(self.path, mode)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             hint = "run it as root" if isinstance(error, PermissionError) else ""
@@ -173,9 +191,9 @@ def plan_folders(
         planned.update(missing)
         if missing or path not in ours:
             continue
-        found = os.stat(path)
+        found = os.lstat(path)
         if not stat.S_ISDIR(found.st_mode):
-            raise HostError(f"'{path}' is no folder", "move it away")
+            raise HostError(f"'{path}' is no folder", "move it away; a link is not followed")
         former = (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode))
         if (former[0], former[2] & 0o077) != (uid, 0):
             deeds.append(GiveFile(path=path, uid=uid, gid=gid, mode=0o700, former=former))
