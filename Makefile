@@ -23,7 +23,7 @@ DOCKER_ARGS ?=
 
 BIN := $(VENV)/bin
 DEMO_MODEL := $(CURDIR)/build/demo-model
-SUITES := tests/law tests/unit tests/fuzz tests/integration tests/docker tests/vllm
+SUITES := tests/law tests/unit tests/fuzz tests/integration tests/docker tests/vm tests/vllm
 
 # To the recipes as variables of the shell: JSON is full of quotes.
 export REQUIRE CONFIG OVERRIDES
@@ -84,6 +84,12 @@ test: $(VENV)/.dev ## all suites that this machine can run; REQUIRE=all allows n
 	fi; \
 	export VLLMD_TEST_VLLM_PYTHON; \
 	exec $(BIN)/python -m pytest $(SUITES) $(PYTEST)
+
+# Boots a guest with vLLM inside, on an emulated CPU where there is no KVM: that takes minutes.
+.PHONY: test-vm-vllm
+test-vm-vllm: $(VENV)/.dev ## serve the demo model with real vLLM inside a guest
+	@export VLLMD_TEST_VLLM_PYTHON=$${VLLMD_TEST_VLLM_PYTHON:-$$($(VLLM_PYTHON))}; \
+	exec $(BIN)/python -m pytest tests/vm/on_request.py $(PYTEST)
 
 .PHONY: bench
 bench: $(VENV)/.bench ## measure, side by side with what one would use instead

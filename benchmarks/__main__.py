@@ -7,20 +7,25 @@ import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks import guests
+from benchmarks.container import healthcheck, one_file
 from benchmarks.contenders import find_contenders
-from benchmarks.measure import MEASUREMENTS
+from benchmarks.measure import MEASUREMENTS as PROCESSES
 from benchmarks.report import machine, render_table, write_json
 from benchmarks.servers import make_stage
 from benchmarks.soak import command
 
+MEASUREMENTS = {**PROCESSES, "one-file": one_file, "healthcheck": healthcheck}
 RESULTS = Path(__file__).with_name("results")
 LEAST_RUNS = 5
 
 
 def main() -> int:
-    """Run the measurements that the command line names, or a soak."""
+    """Run the measurements that the command line names, a soak, or guests."""
     if sys.argv[1:2] == ["soak"]:
         return command.main(sys.argv[2:])
+    if sys.argv[1:2] == ["guest"]:
+        return guests.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "which", nargs="*", metavar="WHICH", help=f"which to run (all): {', '.join(MEASUREMENTS)}"

@@ -60,10 +60,10 @@ def start(stage: Stage, contenders: Contenders, runs: int) -> list[Measurement]:
     descriptor = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
     server = stage.servers(1)
     words = {each.name: each.prepare(stage, server) for each in contenders if each.stops_early}
-    times = _take_turns(
+    times = take_turns(
         {BASE: lambda: seconds_to_end(PYTHON, stage.environ)}
         | {
-            name: lambda argv=argv: _first_exec(argv, stage, descriptor)
+            name: lambda argv=argv: first_exec(argv, stage, descriptor)
             for name, argv in words.items()
         },
         runs,
@@ -74,7 +74,8 @@ def start(stage: Stage, contenders: Contenders, runs: int) -> list[Measurement]:
     return [Measurement(title, name, "ms", median(times[name]) * 1000, BASE) for name in times]
 
 
-def _first_exec(argv: tuple[str, ...], stage: Stage, descriptor: int) -> float:
+def first_exec(argv: tuple[str, ...], stage: Stage, descriptor: int) -> float:
+    """Return the seconds until the launcher's first server has written into the descriptor."""
     before = time.monotonic()
     with running(argv, stage.environ):
         _wait_readable(descriptor, f"{argv[0]} started no server")
@@ -130,7 +131,7 @@ def planning(stage: Stage, _contenders: Contenders, runs: int) -> list[Measureme
     mistakes = stage.root / "mistakes.toml"
     mistakes.write_text(MISTAKES, encoding="utf-8")
     words["vllmd check, 5 mistakes"] = vllmd_words("check", str(mistakes))
-    times = _take_turns(
+    times = take_turns(
         {
             name: lambda argv=argv: seconds_to_end(argv, stage.environ)  # type: ignore[misc]
             for name, argv in words.items()
@@ -147,7 +148,7 @@ def crash(stage: Stage, contenders: Contenders, runs: int) -> list[Measurement]:
 
 
 def _crash_reaped(stage: Stage, contenders: Contenders, runs: int) -> list[Measurement]:
-    times = _take_turns(
+    times = take_turns(
         {each.name: lambda each=each: _reaped(each, stage) for each in contenders},  # type: ignore[misc]
         runs,
     )
@@ -175,7 +176,7 @@ def _reaped(contender: Contender, stage: Stage) -> float:
 
 def _crash_told(stage: Stage, contenders: Contenders, runs: int) -> list[Measurement]:
     telling = [each for each in contenders if each.told_of_crash]
-    times = _take_turns(
+    times = take_turns(
         {each.name: lambda each=each: _crash(each, stage) for each in telling},  # type: ignore[misc]
         runs,
     )
@@ -199,7 +200,7 @@ def _crash(contender: Contender, stage: Stage) -> float:
 def stop(stage: Stage, contenders: Contenders, runs: int) -> list[Measurement]:
     """SIGTERM to the launcher of many servers to its end."""
     stage.serve()
-    times = _take_turns(
+    times = take_turns(
         {each.name: lambda each=each: _stop(each, stage) for each in contenders},  # type: ignore[misc]
         runs,
     )
@@ -219,7 +220,8 @@ def _stop(contender: Contender, stage: Stage) -> float:
         return time.monotonic() - before
 
 
-def _take_turns(contests: dict[str, Callable[[], float]], runs: int) -> dict[str, list[float]]:
+def take_turns(contests: dict[str, Callable[[], float]], runs: int) -> dict[str, list[float]]:
+    """Return the seconds of each contest, which all have run equally often."""
     times: dict[str, list[float]] = {name: [] for name in contests}
     for contest in contests.values():
         contest()  # a first one for the caches

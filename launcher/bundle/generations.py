@@ -38,6 +38,7 @@ ADOPTED = "0"  # what was in the folder before its first generation
 PRIVATE = (RECORD, CACHE)
 RENAME_EXCHANGE = 2  # renameat2(2)
 AT_FDCWD = -100
+NO_EXCHANGE = (errno.EINVAL, errno.ENOSYS)  # the file system or libc cannot
 
 
 def generation_path(root: str, name: str) -> str:
@@ -123,13 +124,12 @@ def make_generation(root: str) -> str:
 
 
 def switch(root: str, name: str) -> None:
-    """Make a generation count.
+    """Make a generation count; it takes no time, and should not be disturbed.
 
     Raises:
         HostError: what is in the folder cannot be moved out of the way; all is as it was.
     """
     former = find_current(root)
-    _sync(root)
     _point(root, name)
     try:
         for entry in _entries(root, name):
@@ -137,6 +137,8 @@ def switch(root: str, name: str) -> None:
     except OSError as error:
         if former is not None:
             _point(root, former)
+        else:
+            os.unlink(generation_path(root, CURRENT))
         raise _cannot_adopt(root, error) from None
     for entry in os.listdir(root):  # what the former generation had, and this one has not
         path = os.path.join(root, entry)
@@ -185,19 +187,27 @@ def _link(root: str, entry: str) -> None:
     if not os.path.lexists(path):
         os.rename(new, path)
         return
-    try:
-        _exchange(new, path)
-    except OSError:
-        os.unlink(new)
-        raise
     former = generation_path(root, ADOPTED)
     os.makedirs(former, exist_ok=True)
-    os.rename(new, os.path.join(former, entry))
+    try:
+        _exchange(new, path)
+    except OSError as error:
+        if error.errno not in NO_EXCHANGE:
+            os.unlink(new)
+            with contextlib.suppress(OSError):
+                os.rmdir(former)
+            raise
+        os.rename(path, os.path.join(former, entry))
+        os.rename(new, path)
+    else:
+        os.rename(new, os.path.join(former, entry))
 
 
 def _exchange(one: str, other: str) -> None:
     """Exchange two paths at once, whatever they are (renameat2(2))."""
     libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "renameat2"):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), other)
     words = (AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE)
     if libc.renameat2(*words) != 0:
         number = ctypes.get_errno()
@@ -211,13 +221,13 @@ def _cannot_adopt(root: str, error: OSError) -> HostError:
         "make room"
         if error.errno in {errno.ENOSPC, errno.EDQUOT}
         else (
-            "install into an empty folder: what belongs to an image cannot be moved out of the way"
+            "install into an empty folder: what is mounted, or belongs to an image, cannot be moved"
         )
     )
     return HostError(f"'{name}' in '{root}' cannot be replaced: {reason}", hint)
 
 
-def _sync(root: str) -> None:
+def sync(root: str) -> None:
     """Have the disk keep what was written, before it counts."""
     descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:

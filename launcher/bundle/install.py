@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import signal
 
 from launcher.bundle.archive import hash_file, hash_md5, read_bundle, unreadable
 from launcher.bundle.errors import BundleError
@@ -19,6 +20,7 @@ from launcher.bundle.generations import (
     prune,
     read_installed,
     switch,
+    sync,
     unwritable,
 )
 from launcher.bundle.installed import Installed, InstalledPackage, Source, render_installed
@@ -150,6 +152,8 @@ def _install_new(
     work = _Work(order=order, root=root, lock=lock, environ=environ, progress=progress)
     try:
         installed = _fill(work, source, own)
+        sync(order.root)
+        _ignore_stops()
     except BaseException:
         shutil.rmtree(root, ignore_errors=True)
         raise
@@ -160,6 +164,12 @@ def _install_new(
         raise
     progress.say(f"installed into '{order.root}': {_summary(installed)}")
     return installed
+
+
+def _ignore_stops() -> None:
+    """Let nobody stop us any more: the rest takes no time, and leaves no half."""
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _check_tar(order: Order, progress: Progress) -> Source:

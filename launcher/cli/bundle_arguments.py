@@ -92,7 +92,12 @@ def _add_install(verb: Parser) -> None:
 
 
 def _add_inspect(verb: Parser) -> None:
-    verb.add_argument("path", metavar="TAR|DIR", nargs="?", help=f"default: {BUNDLE_VARIABLE}")
+    verb.add_argument(
+        "path",
+        metavar="TAR",
+        nargs="?",
+        help=f"or a folder that one was installed into (default: {BUNDLE_VARIABLE})",
+    )
     verb.add_argument("--environment", metavar="ENV", default="", help="of this environment only")
     verb.add_argument("--json", action="store_true", help="for programs")
 

@@ -108,6 +108,46 @@ def parse_order(verb: str, words: list[str]) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
+def parse_sleep(words: list[str]) -> argparse.Namespace:
+    """Parse the words of `vllmd sleep`.
+
+    Raises:
+        UsageError: words that mean nothing.
+    """
+    parser = _new(
+        "sleep",
+        "Have a server give up its GPU memory, and stay: it wakes in less time than it starts.\n"
+        "It needs enable_sleep_mode, and VLLM_SERVER_DEV_MODE=1 in its environment.\n"
+        f"Exit code 0 once it sleeps, 71 if it cannot; {CODES}.",
+        "example:\n  vllmd sleep chat && vllmd wake other\n",
+    )
+    parser.add_argument("name", metavar="NAME", help="the instance")
+    parser.add_argument(
+        "--level",
+        type=int,
+        choices=(1, 2),
+        default=1,
+        help="1 keeps the weights in memory, 2 drops them (default: 1)",
+    )
+    return parser.parse_args(words)
+
+
+def parse_wake(words: list[str]) -> argparse.Namespace:
+    """Parse the words of `vllmd wake`.
+
+    Raises:
+        UsageError: words that mean nothing.
+    """
+    parser = _new(
+        "wake",
+        "Have a sleeping server take its GPU memory again.\n"
+        f"Exit code 0 once it is awake, 71 if it cannot; {CODES}.",
+        "example:\n  vllmd wake chat\n",
+    )
+    parser.add_argument("name", metavar="NAME", help="the instance")
+    return parser.parse_args(words)
+
+
 def parse_reload(words: list[str]) -> argparse.Namespace:
     """Parse the words of `vllmd reload`.
 

@@ -27,6 +27,8 @@ COMMANDS = {
     "start": "start an instance that is stopped or has failed",
     "stop": "stop an instance of the running launcher, and leave it so",
     "restart": "stop an instance and start it again",
+    "sleep": "have a server give up its GPU memory, and stay",
+    "wake": "have a sleeping server take its GPU memory again",
     "reload": "read the configuration again, and restart what has changed",
     "explain": "say what a key means, and in which versions of vLLM it exists",
     "schema": "print the JSON Schema of the TOML file, for editors",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import socket
@@ -15,6 +14,7 @@ from launcher.process.rendezvous import NAME, is_alive, list_folders
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    import http.client
     from collections.abc import Mapping
     from typing import Any, TypeAlias
 
@@ -23,22 +23,9 @@ if TYPE_CHECKING:
 SOCKET_VARIABLE = "VLLMD_SOCKET"
 ANSWER_S = 10.0
 COMMAND_S = 60.0  # a launcher that reads a large configuration again takes a moment
-UNKNOWN, UNUSABLE = 404, 422
+OK, UNKNOWN, UNUSABLE = 200, 404, 422
+MOST_AT_ONCE = 64 * 1024  # bytes
 POLL_S = 0.2
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP to a UNIX socket."""
-
-    def __init__(self, path: str, timeout_s: float | None) -> None:
-        super().__init__("localhost", timeout=timeout_s)
-        self._path = path
-
-    def connect(self) -> None:
-        """Connect to the path."""
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
 
 
 class Remote:
@@ -69,8 +56,13 @@ class Remote:
         Raises:
             LauncherError: there is no answer, or a refusal.
         """
-        response = self._send("GET", page, None)
-        if response.status != http.client.OK:
+        from launcher.cli.stream import open_stream  # noqa: PLC0415  (for logs alone, and slow to import)
+
+        try:
+            response = open_stream(self.path, page)
+        except OSError as error:
+            raise _gone(self.path, error) from None
+        if response.status != OK:
             _raise_refusal(response.status, _decode(response.read()))
         return response
 
@@ -84,22 +76,38 @@ class Remote:
         return next((each for each in instances if each["name"] == name), None)
 
     def _ask(self, method: str, page: str, *, refusable: bool = False) -> Answer:
-        response = self._send(method, page, ANSWER_S if method == "GET" else COMMAND_S)
         try:
-            answer = _decode(response.read())
+            status, body = _exchange(
+                self.path, method, page, ANSWER_S if method == "GET" else COMMAND_S
+            )
         except OSError as error:
             raise _gone(self.path, error) from None
-        if response.status != http.client.OK and not (refusable and response.status == UNUSABLE):
-            _raise_refusal(response.status, answer)
+        answer = _decode(body)
+        if status != OK and not (refusable and status == UNUSABLE):
+            _raise_refusal(status, answer)
         return answer
 
-    def _send(self, method: str, page: str, timeout_s: float | None) -> http.client.HTTPResponse:
-        connection = _UnixConnection(self.path, timeout_s)
-        try:
-            connection.request(method, page)
-            return connection.getresponse()
-        except (OSError, http.client.HTTPException) as error:
-            raise _gone(self.path, error) from None
+
+def _exchange(path: str, method: str, page: str, timeout_s: float) -> tuple[int, bytes]:
+    """Send a request to a UNIX socket; return the status and the body of the answer.
+
+    `http.client` takes twice as long to import as an interpreter to start, and a HEALTHCHECK asks
+    again and again.
+
+    Raises:
+        OSError: nobody listens, or what comes is no answer of ours.
+    """
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(timeout_s)
+        connection.connect(path)
+        head = f"{method} {page} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
+        connection.sendall(head.encode())
+        data = b"".join(iter(lambda: connection.recv(MOST_AT_ONCE), b""))
+    head_bytes, found, body = data.partition(b"\r\n\r\n")
+    words = head_bytes.split(None, 2)
+    if not found or len(words) < 2 or not words[1].isdigit():  # noqa: PLR2004
+        raise OSError("it closed the connection without an answer")
+    return int(words[1]), body
 
 
 def find_remote(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Remote:

@@ -14,10 +14,12 @@ from launcher.hypervisor.cloudhypervisor.payload import (
     plan_cloud_hypervisor,
 )
 from launcher.hypervisor.cloudhypervisor.versions import clean_version
-from launcher.hypervisor.kvm import open_kvm, probe_kvm
-from launcher.hypervisor.model import CLOUD_HYPERVISOR
+from launcher.hypervisor.kvm import KvmState, open_kvm, probe_kvm
+from launcher.hypervisor.model import CLOUD_HYPERVISOR, KVM
 from launcher.hypervisor.qemu.argv import PROGRAMS, find_qemu_gaps, plan_qemu
 from launcher.hypervisor.qemu.backend import QemuVmm
+from launcher.hypervisor.rundir import find_rundirs
+from launcher.hypervisor.trial import Proof, try_firmware
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +39,18 @@ def gather_tools(spec: VmSpec, environ: Mapping[str, str]) -> Tools:
     qemu = shutil.which(PROGRAMS.get(platform.machine(), "qemu-system-none"), path=path)
     other = shutil.which(CLOUD_HYPERVISOR, path=path)
     kvm = probe_kvm() if needs_proof(spec) else open_kvm()
+    if kvm.works and needs_proof(spec) and qemu and platform.machine() == "x86_64":
+        kvm = _prove(qemu, os.path.dirname(find_rundirs(spec.name, environ)[0].path))
     return Tools(qemu=qemu or "", cloud_hypervisor=other or "", kvm=kvm)
+
+
+def _prove(qemu: str, folder: str) -> KvmState:
+    """Have QEMU try, once in the machine's life."""
+    proof = Proof(folder, qemu)
+    reason = "" if proof.holds() else try_firmware(qemu, KVM, "host")
+    if not reason:
+        proof.keep()
+    return KvmState(works=not reason, reason=reason)
 
 
 def plan_launch(spec: VmSpec, choice: Choice, rundir: RunDir) -> Launch:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from launcher.hypervisor.rundir import RunDir
     from launcher.hypervisor.state import GuestState
 
+LEVELS = DEBUG, INFO, WARN, ERROR = ("DEBUG", "INFO", "WARN", "ERROR")
 WRITE_S = 0.2  # between two reports written down: a guest may send as many as it likes
 SPARE_S = 10.0  # beyond the ladder, before systemd may lose patience
 BOOT_S = 600.0  # what systemd is asked for while a guest boots
@@ -27,10 +28,12 @@ BOOT_S = 600.0  # what systemd is asked for while a guest boots
 class Journal:
     """Lines on standard error, or in the guest's log where it is detached."""
 
-    def __init__(self, rundir: RunDir, console: Console, address: str, *, quiet: bool) -> None:
+    def __init__(self, rundir: RunDir, console: Console, address: str, level: str) -> None:
+        """Take the value of NOTIFY_SOCKET, and which lines are wanted: from this level on."""
         self._rundir = rundir
         self._console = console
-        self.quiet = quiet
+        self._threshold = LEVELS.index(level)
+        self.detached = False
         self._herald = Herald(address)
         self._herald.extend(BOOT_S)
         self._herald.status("the VMM starts")
@@ -39,10 +42,12 @@ class Journal:
         self._written = 0.0
         self.due: float | None = None
 
-    def tell(self, line: str) -> None:
+    def tell(self, line: str, level: str = INFO) -> None:
         """Say something to whoever watches."""
+        if LEVELS.index(level) < self._threshold:
+            return
         text = f"vllmd-hypervisor: {printable(line)}\n"
-        if self.quiet:
+        if self.detached:
             self._console.write(text.encode())
         else:
             sys.stderr.write(text)

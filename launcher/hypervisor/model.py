@@ -99,7 +99,7 @@ class VmSpec:
     reports: bool = False  # the guest was built by `image build`: it will say how it is
     network: Network = Network()
     log_path: str = "/dev/stdout"
-    debug: bool = False
+    log_level: str = "INFO"  # DEBUG, INFO, WARN or ERROR
     backend: str = AUTO
     accelerator: str = AUTO
     stop_timeout_s: float = 20.0

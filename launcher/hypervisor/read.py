@@ -23,7 +23,7 @@ SYSTEM, CONFIG = f"{P}SYSTEM_IMAGE_FILEPATH", f"{P}CONFIG_IMAGE_FILEPATH"
 MEMORY, DEVICES, CMDLINE = f"{P}MEMORY_CONFIG", f"{P}DEVICE_FILEPATH_LIST", f"{P}CMDLINE"
 LOG, DEBUG, INITRAMFS = f"{P}LOG_FILEPATH", f"{P}DEBUG", f"{P}INITRAMFS_FILEPATH"
 BACKEND, ACCEL, NET, PUBLISH = f"{P}BACKEND", f"{P}ACCEL", f"{P}NET", f"{P}PUBLISH"
-STOP_TIMEOUT = f"{P}STOP_TIMEOUT"
+STOP_TIMEOUT, LOG_LEVEL = f"{P}STOP_TIMEOUT", f"{P}LOG_LEVEL"
 
 NAME_RULE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 MOST_CPUS = 8192  # Cloud Hypervisor's limit on x86 with KVM, above that of QEMU
@@ -74,7 +74,7 @@ def read_spec(reader: EnvironmentReader, huge_page: int) -> VmSpec:
         devices=reader.items(DEVICES),
         network=replace(network, publish=publish),
         log_path=reader.path(LOG),
-        debug=reader.presence(DEBUG),
+        log_level="DEBUG" if reader.presence(DEBUG) else reader.choice(LOG_LEVEL),
         backend=reader.choice(BACKEND),
         accelerator=reader.choice(ACCEL),
         stop_timeout_s=read_stop_timeout(reader),

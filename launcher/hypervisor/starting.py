@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import shlex
 import time
 
 from launcher.errors import HostError
@@ -16,7 +17,7 @@ from launcher.hypervisor.console import Console, log_spec
 from launcher.hypervisor.environment import EnvironmentReader
 from launcher.hypervisor.examine import examine, find_huge_page
 from launcher.hypervisor.identity import find_identity, is_alive
-from launcher.hypervisor.journal import Journal
+from launcher.hypervisor.journal import DEBUG, Journal
 from launcher.hypervisor.rundir import Lock, find_rundir, find_rundirs, make_rundir, sweep
 from launcher.hypervisor.state import GuestState
 from launcher.hypervisor.supervisor import Errand, Supervisor
@@ -150,7 +151,10 @@ def supervise(
     console = Console(spec.log_path, rundir, detached=detached)
     try:
         address = "" if detached else environ.get("NOTIFY_SOCKET", "")
-        journal = Journal(rundir, console, address, quiet=False)
+        journal = Journal(rundir, console, address, spec.log_level)
+        journal.tell(f"command line: {shlex.join(plan.launch.argv)}", DEBUG)
+        if plan.launch.payload:
+            journal.tell(f"configuration: {plan.launch.payload}", DEBUG)
         state = _first_state(plan, detached=detached)
         rundir.write_state(state)
         errand = Errand(
@@ -163,7 +167,7 @@ def supervise(
 
         def tell_running() -> None:
             on_running()
-            journal.quiet = detached
+            journal.detached = detached
 
         return Supervisor(errand, state, console, journal, tell_running).run(environ)
     finally:

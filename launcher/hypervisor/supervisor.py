@@ -14,6 +14,7 @@ from launcher.hypervisor.boot import Boot
 from launcher.hypervisor.channel import Channel
 from launcher.hypervisor.deeds import do_deed
 from launcher.hypervisor.ending import Ending, judge_ending
+from launcher.hypervisor.journal import DEBUG, ERROR, INFO, WARN
 from launcher.hypervisor.ladder import (
     BUTTON,
     STEP_S,
@@ -154,7 +155,7 @@ class Supervisor:
             return
         self._said = (self._said + data)[-TAIL_BYTES:]
         for line in data.decode(errors="replace").splitlines():
-            self._journal.tell(f"{self._state.backend}: {line}")
+            self._journal.tell(f"{self._state.backend}: {line}", WARN)
 
     def _on_booted(self) -> None:
         self._selector.unregister(self._boot.descriptor)
@@ -188,13 +189,14 @@ class Supervisor:
         try:
             events = self._decoder.feed(data)
         except VmmError as error:
-            self._journal.tell(error.message)
+            self._journal.tell(error.message, WARN)
             return
         for event in events:
             self._write(event=event.kind)
+            self._journal.tell(f"event: {event.kind}", DEBUG)
             if event.kind == PANIC:
                 self._ending = replace(self._ending, panicked=True)
-                self._journal.tell("the kernel of the guest panicked")
+                self._journal.tell("the kernel of the guest panicked", WARN)
             if event.kind == REBOOT:
                 self._on_reboot()
 
@@ -202,7 +204,7 @@ class Supervisor:
         now = time.monotonic()
         self._reboots = [at for at in self._reboots if now - at < LOOP_S] + [now]
         self._write(reboots=self._state.reboots + 1)
-        self._journal.tell("the guest reboots")
+        self._journal.tell("the guest reboots", WARN)
         if len(self._reboots) >= LOOP_REBOOTS and not self._stop_began:
             self._ending = replace(self._ending, loops=True)
             self._force()
@@ -245,7 +247,7 @@ class Supervisor:
             self._ending = replace(self._ending, forced=True)
         refusal = do_deed(rung.deed, self._errand.vmm, self._process.send)
         if refusal and rung.deed == BUTTON:
-            self._journal.tell(f"the power button does not work: {refusal}")
+            self._journal.tell(f"the power button does not work: {refusal}", WARN)
             self._ladder = plan_force(time.monotonic() - self._stop_began)
 
     # How it ends.
@@ -266,7 +268,7 @@ class Supervisor:
             forced=self._ending.forced or mark == names.FORCED,
         )
         code, words = judge_ending(ending)
-        self._journal.tell(words)
+        self._journal.tell(words, ERROR if code else INFO)
         return code
 
     def _early_end(self) -> VmmError:

@@ -19,7 +19,7 @@ def read_text(path: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
-    except OSError:
+    except (OSError, ValueError):  # a NUL in a name that came out of another file
         return ""
 
 

@@ -285,13 +285,20 @@ HOST_VARIABLES = (
 
 # Names with our prefix that others read: `vllmd` itself, its Makefile and its tests.
 OTHER_VARIABLES = {
+    "VLLMD_CLUSTER_LEADER": "Name or address of a cluster's first machine",
+    "VLLMD_CLUSTER_NODES": "How many machines a cluster has",
+    "VLLMD_CLUSTER_PORT": "Port where a cluster's machines meet",
+    "VLLMD_CLUSTER_RANK": "Which machine of a cluster this is",
     "VLLMD_CONTAINER_GRACE_S": "Seconds that a container's stop leaves to the launcher",
     "VLLMD_INSTANCE": "Name of the instance, in the environment of each server",
     "VLLMD_SOCKET": "Control socket of a running launcher",
+    "VLLMD_SPARE": "Room for variables, in the environment of a server that is held ready",
+    "VLLMD_TEST_IMAGE_CACHE": "Folder of images, for the tests",
     "VLLMD_TEST_RUN": "Marks the processes of a test",
     "VLLMD_TEST_VLLM_PYTHON": "Interpreter with vLLM, for the tests",
     "VLLMD_TIMEOUT_PROFILE": "Timeouts of a client",
     "VLLMD_TORCH_INDEX_URL": "Where the CPU build of torch is taken from",
+    "VLLMD_UPDATE_GOLDEN": "Writes the expected files of tests again",
     "VLLMD_VLLM_PYTHON": "Interpreter with vLLM, for 'make run'",
 }
 

@@ -27,9 +27,9 @@ SCRIPT = r"""
 eval "$1"
 shift
 for each in "$@"; do . "$each"; done
-eval "$VLLMD_LAST"
+eval "$activate_last"
 } >/dev/null </dev/null
-unset VLLMD_LAST
+unset activate_last
 while IFS= read -r each; do printf '%s=%s\0' "$each" "${!each}"; done < <(compgen -e)
 """
 
@@ -66,7 +66,7 @@ def activate(
     try:
         answer = capture(
             (bash, "--noprofile", "--norc", "-c", SCRIPT, "activate", first, *scripts),
-            {**start, "VLLMD_LAST": last},
+            {**start, "activate_last": last},
             within_s,
         )
     except OSError as error:

@@ -43,8 +43,8 @@ SERVE_OF_ANOTHER = (
 RAY_HEAD = (
     "import os, runpy, subprocess, sys; address, module = sys.argv.pop(1), sys.argv.pop(1); "
     "ray = [sys.executable, '-m', 'ray.scripts.scripts', 'start', '--head']; "
-    "subprocess.run([*ray, '--port', address.rpartition(':')[2], '--disable-usage-stats'], "
-    "check=True); os.environ['RAY_ADDRESS'] = address; "
+    "subprocess.run([*ray, '--port', address.rpartition(':')[2], '--disable-usage-stats', "
+    "'--include-dashboard=false'], check=True); os.environ['RAY_ADDRESS'] = address; "
     "runpy.run_module(module, run_name='__main__', alter_sys=True)"
 )
 RAY_WORKER = ("-m", "ray.scripts.scripts", "start")

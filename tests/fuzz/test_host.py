@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hypothesis import given
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from launcher.config.document import Document
 from launcher.config.problems import Origin, errors_of
 from launcher.hypervisor.environment import EnvironmentReader
+from launcher.hypervisor.host.findings import STATUSES
 from launcher.hypervisor.host.keys import TABLES
 from launcher.hypervisor.host.loading import read_settings
+from launcher.hypervisor.host.precheck import check_all
 from launcher.hypervisor.host.read import read_host
 from launcher.hypervisor.variables import VARIABLES
+from tests.support.hosts import TWO_RUNTIMES, intel_with_two_h100, survey
+from tests.support.hosttree import HostTree
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from launcher.config.problems import TomlValue
 
 KEYS = sorted({key.name for keys in TABLES.values() for key in keys} | {"guest", "x"})
@@ -59,8 +66,33 @@ def test_any_file_is_read_or_told(data: dict[str, TomlValue], environ: dict[str,
 @given(environ=ENVIRONS)
 def test_any_environment_is_read_or_told(environ: dict[str, str]) -> None:
     reader = EnvironmentReader({"HOME": "/home/ada", **environ})
-    settings = read_settings(reader, "ada")
-    assert settings.hugepages_size in {"2M", "1G"}
+    found = read_settings(reader, "ada")
+    assert found.hugepages_size in {"2M", "1G"}
     assert all(problem.origin for problem in reader.problems)
     if not errors_of(reader.problems):
         assert reader.finish() == tuple(dict.fromkeys(reader.problems))
+
+
+FRAGMENTS = st.sampled_from(
+    ["", "\n", ":", "MemTotal:", " kB", "x", "²", "-1", "0x", "vendor_id\t: ", "kvm:x:", "1", "\t",
+     "eth0 0 0 3 0 0 ", "00000000", "Iface\n", "=", "ID=", "flags : vmx", "processor :", "\0"],
+)  # fmt: skip
+TEXTS = st.lists(FRAGMENTS, max_size=12).map("".join)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(files=st.dictionaries(st.integers(min_value=0), TEXTS, min_size=1, max_size=6))
+def test_any_kernel_file_leaves_precheck_standing(tree: HostTree, files: dict[int, str]) -> None:
+    paths = sorted(path for path in tree.root.rglob("*") if path.is_file())
+    kept = {path: path.read_bytes() for path in paths}
+    for number, text in files.items():
+        paths[number % len(paths)].write_text(text)
+    findings = check_all(survey(tree, TWO_RUNTIMES))
+    assert all(each.status in STATUSES and each.seen for each in findings)
+    for path, content in kept.items():
+        path.write_bytes(content)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> HostTree:
+    return intel_with_two_h100(HostTree(tmp_path))

@@ -48,7 +48,7 @@ def test_activation_without_scripts_sets_the_prefix(project: PixiProject) -> Non
     assert found["PATH"] == f"{project.prefix}/bin:{ENVIRON['PATH']}"
     assert found["PIXI_PROJECT_ROOT"] == project.directory
     assert "KEPT" not in found
-    assert "VLLMD_LAST" not in found
+    assert "activate_last" not in found
 
 
 def test_activation_is_that_of_pixi(project: PixiProject) -> None:

@@ -140,3 +140,17 @@ def test_one_file_starts_and_stops_a_server(run: Run, stub: Stub) -> None:
     assert run.wait() == 0
     assert can_bind(stub.port)
     assert run.said()[-1] == "vllmd: a: stopped (exit code 0)"
+
+
+def test_one_file_sends_the_fork_server_out_of_itself(alone: Path, stub: Stub) -> None:
+    config = write_config(alone.parent, stub)
+    words = [*BARE, str(alone), "run", config, "--set", 'master.start_mode="fork"']
+    run = Run(words, alone.parent, {**ENVIRON, "XDG_RUNTIME_DIR": str(alone.parent)}, None)
+    try:
+        run.wait_healthy()
+        assert "forked, waiting for" in run.stderr()
+        run.signal(signal.SIGTERM)
+        assert run.wait() == 0
+    finally:
+        run.process.kill()
+        run.process.wait(10)

@@ -87,3 +87,19 @@ def test_process_1_told_to_stop_while_it_reads_its_configuration_starts_nothing(
     assert run.wait() == 0
     assert run.said() == ["vllmd: got SIGTERM: stopping"]
     assert launcher.left() == []
+
+
+def test_process_1_forks_servers_and_starts_them_again(
+    launcher: Launcher, namespace: tuple[str, ...]
+) -> None:
+    stub = Stub(control={"restart": "on-failure"})
+    run = launcher.start(stub, prefix=namespace, master={"start_mode": "fork"})
+    run.wait_healthy()
+    server = children_of(inner_pid(run))[-1]
+    os.kill(server, signal.SIGKILL)
+    wait_until(lambda: run.stderr().count("forked, waiting") == 2, "a forked restart", 5)
+    wait_until(lambda: run.stderr().count("a: healthy after") == 2, "its health", 5)
+    assert zombies_of(inner_pid(run)) == []
+    os.kill(inner_pid(run), signal.SIGTERM)
+    assert run.wait() == 0
+    assert launcher.left() == []

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from launcher.cli.hypervisor.main import COMMANDS
-from launcher.hypervisor.variables import PREFIX, VARIABLES
+from launcher.cli.variables import VARIABLES as LAUNCHER_VARIABLES
+from launcher.hypervisor.variables import OTHER_VARIABLES, PREFIX, VARIABLES
 
 ROOT = Path(__file__).resolve().parents[2]
 READERS = sorted({command for row in VARIABLES.values() for command in row.used_by})
@@ -52,3 +53,9 @@ def test_variable_is_read_somewhere(name: str) -> None:
     # By its whole name, or by what follows one of the two prefixes.
     short = name.removeprefix(PREFIX).removeprefix("HYPERVISOR_")
     assert re.search(rf'"{name}"|\}}{short}"', SOURCE), f"nobody reads {name}"
+
+
+def test_variables_of_the_launcher_are_no_strangers() -> None:
+    ours = {name for name in LAUNCHER_VARIABLES if name.startswith(PREFIX)}
+    assert ours <= OTHER_VARIABLES.keys()
+    assert not OTHER_VARIABLES.keys() & VARIABLES.keys()

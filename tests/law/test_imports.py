@@ -56,6 +56,11 @@ PURE = (
     "hypervisor.host.units", "hypervisor.host.addresses", "hypervisor.guest.cloudinit",
     "hypervisor.guest.identity", "hypervisor.guest.riders",
     "hypervisor.host.schema", "hypervisor.show_variables", "hypervisor.host.findings",
+    "hypervisor.memory", "hypervisor.network", "hypervisor.read", "hypervisor.choose",
+    "hypervisor.ladder", "hypervisor.ending", "hypervisor.report", "hypervisor.state",
+    "hypervisor.status", "hypervisor.backend", "hypervisor.qemu.argv", "hypervisor.qemu.qmp",
+    "hypervisor.cloudhypervisor.payload", "hypervisor.cloudhypervisor.answers",
+    "hypervisor.cloudhypervisor.versions",
     "client.batch.lines", "client.batch.retry", "client.batch.progress",
     "process.spec", "process.events", "process.fleet", "process.machine", "process.exitcode",
     "process.http", "process.status", "process.metrics", "process.routes", "cli.control_arguments",
@@ -74,6 +79,7 @@ FORBIDDEN_IN_PURE = frozenset(
 PURE_EXCEPTIONS = {
     ("process.spec", "signal"),
     ("process.diagnosis", "signal"),
+    ("hypervisor.ending", "signal"),
 }  # for the enum of signals
 
 RUN = "launcher.cli.run"

@@ -26,6 +26,7 @@ misbehave in one way:
     --stub-daemon              leaves a grandchild in a session of its own that ignores SIGTERM
     --stub-flood               leaves a child in its group that writes to the log without end
     --stub-chatty S            from when it listens on, writes a line every S seconds
+    --stub-sleeps              has the pages /sleep and /wake_up
     --stub-says FILE           answers completions with the text in FILE
     --stub-report FILE         writes what it was given (argv, environment, ...) as JSON to FILE
 """
@@ -210,10 +211,15 @@ def answer(request: str, flags: Flags) -> bytes:
     body: dict[str, object] | None = None
     if path == "/v1/models":
         body = {"object": "list", "data": [{"id": name, "object": "model"} for name in names]}
+    elif flags.has("--stub-sleeps") and path.partition("?")[0] in {"/sleep", "/wake_up"}:
+        print(f"asked for {path}", flush=True)
+        body = {}
     elif path == "/v1/completions":
         body = {"object": "text_completion", "choices": [{"index": 0, "text": token(flags)}]}
-    status = int(flags.number("--stub-status", 200 if body or path == "/health" else 404))
-    data = json.dumps(body).encode() if body else b""
+    status = int(
+        flags.number("--stub-status", 200 if body is not None or path == "/health" else 404)
+    )
+    data = b"" if body is None else json.dumps(body).encode()
     head = f"HTTP/1.1 {status} Stub\r\nContent-Length: {len(data)}\r\nConnection: close\r\n\r\n"
     return head.encode() + data
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import bz2
 import hashlib
 import io
 import json
@@ -96,7 +97,10 @@ def make_package(  # noqa: PLR0913  (all by name)
     noarch: bool = False,
     depends: Sequence[str] = (),
 ) -> Path:
-    """Write a conda package; text that has the placeholder gets the prefix."""
+    """Write a conda package; text that has the placeholder gets the prefix.
+
+    Of the newer format (`.conda`) where it is for every platform, of the older where it is not.
+    """
     build, subdir = ("py_0", "noarch") if noarch else ("h1_0", PLATFORM)
     about = {
         "name": name,
@@ -108,19 +112,39 @@ def make_package(  # noqa: PLR0913  (all by name)
         **({"noarch": "python"} if noarch else {}),
     }
     paths = {"paths_version": 1, "paths": [_path_entry(*item) for item in files.items()]}
-    whole = {
+    info = {
         "info/index.json": json.dumps(about).encode(),
         "info/paths.json": json.dumps(paths).encode(),
-        **files,
     }
-    path = channel / subdir / f"{name}-{version}-{build}.tar.bz2"
+    path = channel / subdir / f"{name}-{version}-{build}"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w:bz2") as tar:
-        for each, data in whole.items():
-            info = tarfile.TarInfo(each)
-            info.size, info.mode = len(data), 0o755 if each.startswith("bin/") else 0o644
-            tar.addfile(info, io.BytesIO(data))
+    if noarch:
+        return _write_conda(path, info, files)
+    path = path.with_name(f"{path.name}.tar.bz2")
+    path.write_bytes(bz2.compress(_tar({**info, **files})))
     return path
+
+
+def _write_conda(path: Path, info: Mapping[str, bytes], files: Mapping[str, bytes]) -> Path:
+    import zstandard  # noqa: PLC0415  (in the process that builds packages)
+
+    compress = zstandard.ZstdCompressor().compress
+    whole = path.with_name(f"{path.name}.conda")
+    with zipfile.ZipFile(whole, "w") as archive:
+        archive.writestr("metadata.json", '{"conda_pkg_format_version": 2}')
+        archive.writestr(f"pkg-{path.name}.tar.zst", compress(_tar(files)))
+        archive.writestr(f"info-{path.name}.tar.zst", compress(_tar(info)))
+    return whole
+
+
+def _tar(files: Mapping[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for each, data in files.items():
+            entry = tarfile.TarInfo(each)
+            entry.size, entry.mode = len(data), 0o755 if each.startswith("bin/") else 0o644
+            tar.addfile(entry, io.BytesIO(data))
+    return buffer.getvalue()
 
 
 def _path_entry(path: str, data: bytes) -> dict[str, object]:

@@ -54,6 +54,35 @@ kernel = "/boot/vmlinuz"
 image = "/images/system.img"
 """
 
+# The configuration file of the variables' reference, as it stands there.
+REFERENCE = """\
+# VLLMD Hypervisor Configuration
+
+[global]
+user = "sdake"
+state_dir = "/home/sdake/.local/state/vllmd-hypervisor"
+config_dir = "/home/sdake/.config/vllmd"
+default_memory_gb = 32
+default_cpus = 8
+
+[[runtimes]]
+index = 1
+name = "vllm-inference-1"
+gpus = ["0000:01:00.0"]
+memory_gb = 64
+cpus = 16
+
+[[runtimes]]
+index = 2
+name = "vllm-inference-2"
+gpus = ["0000:02:00.0"]
+# Uses default memory and CPU settings
+
+[network]
+default_interface = "eth0"
+bridge_name = "vllmd-br0"
+"""
+
 
 def survey(
     tree: HostTree,
@@ -159,6 +188,12 @@ def add_kvm(tree: HostTree, module: str, nested: str) -> None:
     tree.write(f"sys/module/{module}/parameters/nested", nested)
 
 
+def add_files(tree: HostTree) -> None:
+    """Add what two runtimes boot from."""
+    for name in ("boot/vmlinuz", "images/system.img", "state/one/seed.img", "state/two/seed.img"):
+        tree.write(name, "")
+
+
 def add_vfio(tree: HostTree) -> None:
     """Load vfio."""
     for name in ("vfio", "vfio_iommu_type1"):
@@ -183,8 +218,7 @@ def intel_with_two_h100(tree: HostTree) -> HostTree:
     add_hugepages(tree, "1048576kB", 0)
     add_interface(tree, "eno1", routed=True)
     add_network(tree)
-    for name in ("boot/vmlinuz", "images/system.img"):
-        tree.write(name, "")
+    add_files(tree)
     (tree.root / "run/systemd/system").mkdir(parents=True)
     return tree
 
@@ -201,8 +235,7 @@ def amd_host(tree: HostTree) -> HostTree:
     tree.write("proc/812/comm", "nvidia-persiste")
     tree.write("etc/os-release", 'ID="rocky"\nID_LIKE="rhel centos fedora"')
     add_interface(tree, "ens1", routed=True)
-    for name in ("boot/vmlinuz", "images/system.img"):
-        tree.write(name, "")
+    add_files(tree)
     (tree.root / "run/systemd/system").mkdir(parents=True)
     return tree
 

@@ -15,13 +15,17 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from launcher.hypervisor.guest.seed import write_seed_image
+from launcher.hypervisor.model import SEED_CONFIG
 from tests.support import tiny_guest
 from tests.support.launching import ROOT, Asked
 from tests.support.processes import MARK, is_alive, kill_marked, marked_pids
 from tests.support.wait import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from launcher.hypervisor.guest.manifest import ImageManifest
 
 # The official description of Cloud Hypervisor's API, which is not ours to pass on.
 OPENAPI = Path(
@@ -41,6 +45,10 @@ SHORT_GRACE = {"VLLMD_HYPERVISOR_STOP_TIMEOUT": "0.5"}
 
 class Host:
     """A folder to run guests in: images, a run directory, a log."""
+
+    hello = HELLO  # what a guest's console says once it has booted
+    memory = 32 << 20
+    within_s = 30.0  # for a guest to boot
 
     def __init__(self, backend: str) -> None:
         # Short: the path of a socket has 107 bytes at most.
@@ -88,7 +96,7 @@ class Host:
             "VLLMD_HYPERVISOR_SYSTEM_IMAGE_FILEPATH": str(self.folder / system),
             "VLLMD_HYPERVISOR_CONFIG_IMAGE_FILEPATH": str(self.folder / "config.img"),
             "VLLMD_HYPERVISOR_CPU_COUNT": "1",
-            "VLLMD_HYPERVISOR_MEMORY_CONFIG": "size=32M,shared=on",
+            "VLLMD_HYPERVISOR_MEMORY_CONFIG": f"size={self.memory},shared=on",
             "VLLMD_HYPERVISOR_LOG_FILEPATH": str(self.folder / f"{name}.log"),
             "VLLMD_HYPERVISOR_BACKEND": self.backend,
             "VLLMD_HYPERVISOR_ACCEL": "tcg" if self.backend == QEMU else "auto",
@@ -96,14 +104,16 @@ class Host:
             **(extra or {}),
         }
 
-    def start(self, *options: str, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    def start(
+        self, *options: str, env: Mapping[str, str], stdout: int | None = None
+    ) -> subprocess.Popen[bytes]:
         """Run `start` in the foreground, with a whole environment; it says things in `said`."""
         with open(self.folder / "said", "ab") as said:
             process = subprocess.Popen(
                 [sys.executable, "-B", "-m", "tests.programs.start_guest", *options],
                 env=env,
                 stdin=subprocess.DEVNULL,
-                stdout=said,
+                stdout=said if stdout is None else stdout,
                 stderr=said,
                 cwd=self.folder,
             )
@@ -115,14 +125,16 @@ class Host:
         process = self.start(*options, env=env)
         log = Path(env["VLLMD_HYPERVISOR_LOG_FILEPATH"])
         wait_until(
-            lambda: process.poll() is not None or (log.exists() and HELLO in log.read_text()),
+            lambda: process.poll() is not None or (log.exists() and self.hello in log.read_text()),
             f"the guest says hello; so far: {self.said()}",
-            within_s=30,
+            self.within_s,
         )
         return process
 
-    def ask(self, *words: str, env: Mapping[str, str]) -> Asked:
-        """Run a command to its end."""
+    def ask(
+        self, *words: str, env: Mapping[str, str], before: Callable[[], None] | None = None
+    ) -> Asked:
+        """Run a command to its end; `before` is called in the child, before its exec."""
         program = ["-m", "launcher.cli.hypervisor"]
         if words[0] == "start":
             program, words = ["-m", "tests.programs.start_guest"], words[1:]
@@ -135,6 +147,7 @@ class Host:
             timeout=60,
             check=False,
             cwd=self.folder,
+            preexec_fn=before,
         )
         return Asked(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
 
@@ -166,7 +179,9 @@ class Host:
     def left(self) -> list[str]:
         """Return what is left of all guests: processes, and files in run directories."""
         base = self.folder / "vllmd-hypervisor"
-        files = [str(path.relative_to(base)) for path in base.rglob("*")] if base.exists() else []
+        found = base.rglob("*") if base.exists() else ()
+        # That KVM works is worth remembering for the next guest.
+        files = [str(path.relative_to(base)) for path in found if path.name != "kvm-works"]
         return [*map(str, marked_pids(self.mark)), *files]
 
     def broken(self) -> str:
@@ -180,6 +195,39 @@ class Host:
         for process in self._started:
             process.wait(10)
         shutil.rmtree(self.folder)
+
+
+class RealHost(Host):
+    """With the genuine Cloud Hypervisor, KVM, and a guest that has a kernel."""
+
+    hello = "Run /init as init process"
+    memory = 512 << 20
+    within_s = 120.0
+
+    def __init__(self, image: ImageManifest) -> None:
+        super().__init__(FAKE_CH)
+        shutil.rmtree(self.folder / "bin")
+        self.image = image
+        write_seed_image(
+            str(self.folder / "config.img"), {SEED_CONFIG: b"[master]\nenable = false\n"}
+        )
+
+    def environ(
+        self, extra: Mapping[str, str] | None = None, *, name: str = "default", guest: str = "obeys"
+    ) -> dict[str, str]:
+        """Return the environment of a guest; a shell as init ignores the button."""
+        words = [word for word in self.image.cmdline.split() if word != "quiet"]
+        if guest == "ignores":
+            words = [*(word for word in words if not word.startswith("init=")), "init=/bin/sh"]
+        return super().environ(
+            {
+                "VLLMD_HYPERVISOR_KERNEL_FILEPATH": self.image.kernel,
+                "VLLMD_HYPERVISOR_SYSTEM_IMAGE_FILEPATH": self.image.image,
+                "VLLMD_HYPERVISOR_CMDLINE": " ".join(words),
+                **(extra or {}),
+            },
+            name=name,
+        )
 
 
 class Listener:

@@ -103,7 +103,8 @@ def test_mistakes_of_a_user_are_called_by_their_names(
     text = config.read_text().replace("[instance.control]", '[instance.control]\nrestart = "no"')
     text = text.replace("[instance.flag.server]", "[instance.flag.server]\nextra_args = ['--nope']")
     text = text.replace("[instance.model.server]", f"[instance.model.server]\nmodel = '{model}'")
-    config.write_text(text)
+    # Forked, it would have its port before we do; cold, it imports for seconds first.
+    config.write_text(f'{text}[instance.port.control]\nstart_mode = "cold"\n')
     expected = {
         "flag": "vLLM does not take one of its options",
         "model": "the model's files are not there, or not all of them",

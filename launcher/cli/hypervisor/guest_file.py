@@ -57,7 +57,10 @@ def prepare_guest(
     # What is wrong with the table is among the plan's problems already.
     guest = read_guest(plan.config.tree, Problems(plan.config.tree))
     variables = dict(_variables(guest, os.path.dirname(os.path.abspath(path)), environ))
-    whole = {**variables, **{name: text for name, text in environ.items() if text}}
+    # A folder that stands for an image has become the image.
+    resolved = {read.SYSTEM} if os.path.isdir(environ.get(read.SYSTEM, "")) else set()
+    given = {name: text for name, text in environ.items() if text and name not in resolved}
+    whole = {**variables, **given}
     gpus = plan_gpu_ids(plan.config.instances, count_gpus(whole.get(read.DEVICES, "")), problems)
     found = (*plan.problems, *problems.found)
     if errors_of(found):

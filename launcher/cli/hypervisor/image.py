@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,8 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
     wish = _read(arguments)
     _require_free_output(wish.output, force=arguments.force)
     require_tools(_tools(wish))
+    # A build that is ended tidies up, as one that is interrupted does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     manifest = build_image(wish)
     folder = os.path.dirname(manifest.image)
     print(

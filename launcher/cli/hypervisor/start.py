@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 
 from launcher.cli.hypervisor.arguments import new_hypervisor_parser
 from launcher.errors import EX_OK, LauncherError, UsageError
 from launcher.hypervisor.backends import gather_tools
 from launcher.hypervisor.detach import Detached
+from launcher.hypervisor.read import CONFIG
 from launcher.hypervisor.starting import hold, plan_guest, supervise, tidy
 from launcher.output import print_error, print_problems
 
@@ -48,7 +50,12 @@ def main(argv: list[str], environ: Mapping[str, str], gather: Gather = gather_to
         environ = prepare_guest(
             arguments.config, tuple(arguments.assignments), tuple(arguments.asked), environ
         )
-    plan = plan_guest(environ, gather)
+    try:
+        plan = plan_guest(environ, gather)
+    except LauncherError:
+        if arguments.config:
+            os.unlink(environ[CONFIG])  # the seed disk that was written just now
+        raise
     print_problems(plan.warnings, ())
     if arguments.dry_run:
         print(render_plan(plan))

@@ -30,7 +30,7 @@ def plan_cloud_hypervisor(spec: VmSpec, rundir: RunDir, program: str) -> Launch:
     """Return how to start Cloud Hypervisor for a guest, and what to tell it then."""
     argv = [program, "--api-socket", f"path={rundir.file(names.API)}"]
     argv += ["--event-monitor", f"path={rundir.file(names.EVENTS)}", "--seccomp", "true"]
-    argv += ["-v"] if spec.debug else []
+    argv += ["-v"] if spec.log_level == "DEBUG" else []
     return Launch(
         argv=tuple(argv),
         report=REPORTS,

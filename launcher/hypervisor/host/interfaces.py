@@ -39,9 +39,14 @@ def _find_routed(table: str) -> str:
         if len(fields) < ROUTE_FIELDS:
             continue
         name, destination, _, flags, _, _, metric, mask = fields[:ROUTE_FIELDS]
-        is_default = int(destination, 16) == 0 and int(mask, 16) == 0
-        if is_default and int(flags, 16) & UP and int(flags, 16) & GATEWAY:
-            best = min(best or (int(metric), name), (int(metric), name))
+        try:
+            ways = int(flags, 16)
+            is_default = int(destination, 16) == int(mask, 16) == 0
+            route = (int(metric), name)
+        except ValueError:
+            continue  # no row of this table
+        if is_default and ways & UP and ways & GATEWAY:
+            best = min(best or route, route)
     return best[1] if best else ""
 
 

@@ -18,8 +18,8 @@ class Channel:
     A line that is half written is completed first, so the host never sees two halves as one.
     """
 
-    def __init__(self) -> None:
-        self._descriptor = -1
+    def __init__(self, descriptor: int = -1) -> None:
+        self._descriptor = descriptor  # found when it is needed, unless it is given
         self._partial = b""
         self._next = b""
 

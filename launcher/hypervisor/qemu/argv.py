@@ -6,7 +6,7 @@ devices are virtio. What each option stands for in Cloud Hypervisor is beside it
 
 from __future__ import annotations
 
-import os.path
+import posixpath
 
 from launcher.hypervisor import rundir as names
 from launcher.hypervisor.backend import Launch
@@ -135,7 +135,7 @@ def _devices(paths: tuple[str, ...]) -> list[str]:
     for number, path in enumerate(paths):
         port = f"port{number}"
         argv += ["-device", f"{ROOT_PORT},id={port},chassis={number + 1}"]
-        argv += ["-device", f"vfio-pci,host={os.path.basename(path)},bus={port}"]
+        argv += ["-device", f"vfio-pci,host={posixpath.basename(path)},bus={port}"]
     return argv
 
 

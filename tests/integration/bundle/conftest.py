@@ -25,7 +25,7 @@ REAL = (
 @pytest.fixture(scope="session", autouse=True)
 def libraries() -> None:
     """What `pip install 'vllmd[bundle]'` brings."""
-    for name in ("rattler", "installer"):
+    for name in ("rattler", "installer", "zstandard"):
         require_module("integration", name)
 
 

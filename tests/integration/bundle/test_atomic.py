@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
@@ -148,14 +149,34 @@ def test_pixi_that_outlives_an_installation_is_waited_for(slow: Workplace, bundl
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Workplace]:
     """Mount a small file system as the project's folder."""
-    mount = require_program("integration", "mount")
     place = Workplace(folder=tmp_path, path="/nowhere")
-    place.app.mkdir()
-    words = [mount, "-t", "tmpfs", "-o", f"size={DISK}", "vllmd-test", str(place.app)]
-    mounted = subprocess.run(words, capture_output=True, check=False).returncode == 0
-    require("integration", "this user cannot mount a small tmpfs", present=mounted)
-    yield place
-    subprocess.run(["umount", "--lazy", str(place.app)], check=True)
+    with mounted(place.app):
+        yield place
+
+
+@contextlib.contextmanager
+def mounted(folder: Path) -> Iterator[None]:
+    """Mount a small file system."""
+    mount = require_program("integration", "mount")
+    folder.mkdir(parents=True)
+    words = [mount, "-t", "tmpfs", "-o", f"size={DISK}", "vllmd-test", str(folder)]
+    done = subprocess.run(words, capture_output=True, check=False).returncode == 0
+    require("integration", "this user cannot mount a small tmpfs", present=done)
+    yield
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_environment_that_cannot_be_moved_out_of_the_way_stays(
+    place: Workplace, bundle: Bundle
+) -> None:
+    with mounted(place.app / ".pixi"):
+        (place.app / ".pixi/own").touch()
+        done = place.install(bundle)
+        assert done.code == UNAVAILABLE
+        said = "'.pixi' in 'FOLDER/app' cannot be replaced: device or resource busy"
+        assert f"error: {said}\nhint: install into an empty folder" in done.err
+        assert (place.app / ".pixi/own").exists()
+        assert [path.name for path in (place.app / ".vllmd").iterdir()] == ["lock"]
 
 
 def test_bundle_without_room_is_refused_before_anything_is_unpacked(
@@ -165,7 +186,7 @@ def test_bundle_without_room_is_refused_before_anything_is_unpacked(
     (disk.app / "ballast").write_bytes(bytes(DISK - (4 << 20)))
     done = disk.install(large)
     assert done.code == UNAVAILABLE
-    assert "error: the bundle needs 5.3 MB or more, and " in done.err
+    assert "error: the bundle needs 5.2 MB or more, and " in done.err
     assert disk.marker() == "one"
 
 

@@ -12,6 +12,16 @@ from tests.support.require import require_program
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Each of these starts a dozen processes: generous, for a busy machine.
+TIMEOUT_S = 180
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test here the time that its processes may take."""
+    for item in items:
+        if "vmm" in item.path.parts and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(TIMEOUT_S))
+
 
 @pytest.fixture
 def qemu() -> Iterator[Host]:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,38 +10,11 @@ import pytest
 from launcher.cli.hypervisor.precheck import main
 from launcher.errors import ConfigError, UsageError
 from launcher.hypervisor.host.machine import find_program
-from tests.support.hosts import NO_RUNTIMES, TWO_RUNTIMES, intel_with_two_h100, laptop
+from tests.support.hosts import NO_RUNTIMES, REFERENCE, TWO_RUNTIMES, intel_with_two_h100, laptop
 from tests.support.hosttree import HostTree
 
 ROOT = Path(__file__).parents[3]
 Capture = pytest.CaptureFixture[str]
-REFERENCE = """\
-# VLLMD Hypervisor Configuration
-
-[global]
-user = "sdake"
-state_dir = "/home/sdake/.local/state/vllmd-hypervisor"
-config_dir = "/home/sdake/.config/vllmd"
-default_memory_gb = 32
-default_cpus = 8
-
-[[runtimes]]
-index = 1
-name = "vllm-inference-1"
-gpus = ["0000:01:00.0"]
-memory_gb = 64
-cpus = 16
-
-[[runtimes]]
-index = 2
-name = "vllm-inference-2"
-gpus = ["0000:02:00.0"]
-# Uses default memory and CPU settings
-
-[network]
-default_interface = "eth0"
-bridge_name = "vllmd-br0"
-"""
 
 
 def environ_of(folder: Path, text: str, **more: str) -> dict[str, str]:
@@ -158,17 +128,3 @@ def test_program_that_does_not_tell_has_no_version(tmp_path: Path, text: str) ->
 
 def test_program_that_is_missing_has_no_path(tmp_path: Path) -> None:
     assert find_program("qemu", str(tmp_path)).path == ""
-
-
-@pytest.mark.timeout(60)
-def test_script_is_the_command_on_this_machine(tmp_path: Path) -> None:
-    """The first example of the variables' reference: a custom file, and the script."""
-    environ = environ_of(tmp_path, NO_RUNTIMES)
-    environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        [ROOT / "scripts/precheck-vllmd-hypervisor.sh", "--json"],
-        env=environ, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    shown = json.loads(done.stdout)
-    assert done.returncode == (69 if shown["counts"]["fail"] else 0)
-    assert "kvm" in {row["name"] for row in shown["checks"]}

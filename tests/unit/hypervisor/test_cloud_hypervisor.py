@@ -104,7 +104,7 @@ def test_config_of_firmware_has_no_command_line() -> None:
 
 
 def test_command_line_says_where_to_be_reached() -> None:
-    launch = plan_cloud_hypervisor(replace(SPEC, debug=True), RUNDIR, "/c")
+    launch = plan_cloud_hypervisor(replace(SPEC, log_level="DEBUG"), RUNDIR, "/c")
     assert launch.argv == (
         "/c", "--api-socket", f"path={RUN}/api.sock", "--event-monitor", f"path={RUN}/events",
         "--seccomp", "true", "-v",

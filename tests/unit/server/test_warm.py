@@ -118,3 +118,11 @@ def test_first_pause_before_a_restart_is_short_where_the_restart_is() -> None:
     warm = process_of(plan_text(INSTANCE, python=CPU)).restart.backoff_s
     cold = process_of(plan_text(INSTANCE)).restart.backoff_s
     assert (warm, cold) == (0.2, 1.0)
+
+
+def test_instance_that_spans_machines_starts_cold() -> None:
+    cluster = '[instance.a.cluster]\nnodes = 2\nleader = "10.0.0.1"\n'
+    environ = {"PATH": "/usr/bin", "VLLMD_CLUSTER_RANK": "0"}
+    split = f"{INSTANCE}tensor_parallel_size = 4\n{cluster}"
+    plan = plan_text(FORK + split, python=CPU, environ=environ)
+    assert start_of(plan) == ("cold", "it spans several machines")

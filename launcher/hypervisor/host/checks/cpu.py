@@ -75,7 +75,8 @@ def check_kvm(survey: Survey) -> Finding:
         return Finding(name=name, status=SKIP if present else FAIL, seen=seen, why=KVM_WHY,
                        mend="" if present else _load_kvm(survey))  # fmt: skip
     if machine.kvm.works:
-        return Finding(name=name, status=OK, seen="a virtual machine runs in it", why=KVM_WHY)
+        seen = "a virtual machine runs in it" if survey.vendor else "/dev/kvm answers"
+        return Finding(name=name, status=OK, seen=seen, why=KVM_WHY)
     mend = _load_kvm(survey)
     if machine.kvm.denied:
         group = survey.settings.kvm_group
@@ -169,7 +170,7 @@ def check_cpus(survey: Survey) -> Finding:
 def _find_group(survey: Survey, group: str) -> tuple[int | None, tuple[str, ...]]:
     for line in survey.read("/etc/group").splitlines():
         fields = line.split(":")
-        if fields[0] == group and len(fields) > 3 and fields[2].isdigit():  # noqa: PLR2004
+        if fields[0] == group and len(fields) > 3 and fields[2].isdecimal():  # noqa: PLR2004
             return int(fields[2]), tuple(fields[3].split(","))
     return None, ()
 
@@ -177,7 +178,7 @@ def _find_group(survey: Survey, group: str) -> tuple[int | None, tuple[str, ...]
 def _primary_group(survey: Survey, user: str) -> int | None:
     for line in survey.read("/etc/passwd").splitlines():
         fields = line.split(":")
-        if fields[0] == user and len(fields) > 3 and fields[3].isdigit():  # noqa: PLR2004
+        if fields[0] == user and len(fields) > 3 and fields[3].isdecimal():  # noqa: PLR2004
             return int(fields[3])
     return None
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 
 from launcher.errors import HostError
-from launcher.hypervisor.guest.manifest import MANIFEST_NAME, require_manifest
 from launcher.hypervisor.host.checks.survey import GIB
 from launcher.hypervisor.host.findings import FAIL, OK, SKIP, WARN, Finding
+from launcher.hypervisor.host.install import find_guest_files
 from launcher.hypervisor.images import is_locked
 from launcher.hypervisor.model import Disk
+from launcher.record import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,60 +59,45 @@ def check_files(survey: Survey) -> tuple[Finding, ...]:
 
 
 def _check_runtime(survey: Survey, runtime: Runtime) -> Finding:
-    name, why = f"files {runtime.name}", "the guest boots from them"
-    built = f"{survey.config.common.state_dir}/guest"
+    name, why, root = f"files {runtime.name}", "the guest boots from them", survey.machine.root
+    build = f"vllmd-hypervisor image build --output {survey.config.common.state_dir}/guest"
     try:
-        files = _files_of(survey, runtime, built)
+        image, files = _find_files(survey, runtime)
     except HostError as error:
-        return Finding(name=name, status=FAIL, seen=error.message, why=why, mend=_build(built))
-    root = survey.machine.root
-    missing = [path for path in files.values() if not os.path.isfile(f"{root}{path}")]
+        return Finding(name=name, status=FAIL, seen=error.message, why=why, mend=build)
+    missing = [path for path in files if not os.path.isfile(f"{root}{path}")]
     if missing:
-        mend = _build(built) if "image" not in _said(runtime) else f"ls -l {missing[0]}"
+        mend = f"ls -l {missing[0]}" if runtime.guest.image else build
         seen = f"not there: {', '.join(missing)}"
         return Finding(name=name, status=FAIL, seen=seen, why=why, mend=mend)
-    closed = [path for path in files.values() if not os.access(f"{root}{path}", os.R_OK)]
+    closed = [path for path in files if not os.access(f"{root}{path}", os.R_OK)]
     if closed:
         mend = f"sudo chown {survey.config.common.user} {' '.join(closed)}"
         seen = f"not readable: {', '.join(closed)}"
         return Finding(name=name, status=FAIL, seen=seen, why=why, mend=mend)
-    image = files.get("image", "")
-    if image and survey.machine.is_here and is_locked(Disk(path=f"{root}{image}")):
-        seen = f"{image} is in use: the guest may run"
+    if survey.machine.is_here and is_locked(replace(image, path=f"{root}{image.path}")):
+        seen = f"{image.path} is in use: the guest may run"
         mend = f"VLLMD_HYPERVISOR_NAME={runtime.name} vllmd-hypervisor status"
         return Finding(name=name, status=WARN, seen=seen, why=why, mend=mend)
-    return Finding(name=name, status=OK, seen=", ".join(files.values()), why=why)
+    seed = runtime.seed_path(survey.config.common.state_dir)
+    if not survey.machine.exists(seed):
+        seen, mend = f"there is no {seed} yet", "vllmd-hypervisor generate-init"
+        return Finding(name=name, status=WARN, seen=seen, why=why, mend=mend)
+    return Finding(name=name, status=OK, seen=", ".join(files), why=why)
 
 
-def _said(runtime: Runtime) -> dict[str, str]:
-    guest = runtime.guest
-    paths = {
-        "kernel": guest.kernel,
-        "image": guest.image,
-        "initramfs": guest.initramfs,
-        "config": guest.config,
-    }
-    return {key: path for key, path in paths.items() if path}
-
-
-def _files_of(survey: Survey, runtime: Runtime, built: str) -> dict[str, str]:
-    """Return the files that a runtime boots from: those it names, else those we built.
+def _find_files(survey: Survey, runtime: Runtime) -> tuple[Disk, tuple[str, ...]]:
+    """Return the system image of a runtime, and all files that it boots from.
 
     Raises:
-        HostError: there are none.
+        HostError: the manifest of its image cannot be read.
     """
-    said = _said(runtime)
-    if {"kernel", "image"} <= said.keys():
-        return said
-    if not survey.machine.is_here and survey.machine.exists(f"{built}/{MANIFEST_NAME}"):
-        return said  # its paths mean nothing here
-    manifest = require_manifest(built)
-    files = {"kernel": manifest.kernel, "image": manifest.image, "initramfs": manifest.initramfs}
-    return {**files, **said}
-
-
-def _build(folder: str) -> str:
-    return f"vllmd-hypervisor image build --output {folder}"
+    root, common = survey.machine.root, survey.config.common
+    there = replace(common, state_dir=f"{root}{common.state_dir}")
+    found = find_guest_files(replace(survey.config, common=there), runtime)
+    paths = (found.kernel, found.image, found.initramfs, runtime.guest.config)
+    image, *rest = (path.removeprefix(root) for path in (found.image, *paths))
+    return Disk(path=image, readonly=found.readonly), tuple(path for path in rest if path)
 
 
 def check_disk(survey: Survey) -> Finding:

@@ -147,7 +147,7 @@ class Survey:
         for line in self.read("/proc/meminfo").splitlines():
             name, _, rest = line.partition(":")
             words = rest.split()
-            if name == key and words:
+            if name == key and words and words[0].isdecimal():
                 return int(words[0]) * (1024 if len(words) > 1 else 1)
         return 0
 
@@ -155,7 +155,7 @@ class Survey:
         """Return a user's number on the host, None where the host's own files do not say."""
         for line in self.read("/etc/passwd").splitlines():
             fields = line.split(":")
-            if fields[0] == user and len(fields) > 3 and fields[2].isdigit():  # noqa: PLR2004
+            if fields[0] == user and len(fields) > 3 and fields[2].isdecimal():  # noqa: PLR2004
                 return int(fields[2])
         return None
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from launcher.hypervisor.guest.manifest import ImageManifest, render_manifest
 from launcher.hypervisor.host.machine import Program
 from launcher.hypervisor.host.precheck import check_all
 from tests.support.hosts import (
@@ -62,7 +63,10 @@ def test_file_of_a_runtime_that_is_missing_fails(tree: HostTree) -> None:
 def test_runtime_without_an_image_is_told_to_build_one(tree: HostTree) -> None:
     text = TWO_RUNTIMES.partition("[guest]")[0]
     finding = found(tree, "files one", text)
-    assert (finding.status, finding.seen) == ("fail", "'/state/guest' holds no image")
+    assert (finding.status, finding.seen) == (
+        "fail",
+        "not there: /state/guest/vmlinuz, /state/one/system.img",
+    )
     assert finding.mend == "vllmd-hypervisor image build --output /state/guest"
 
 
@@ -88,4 +92,29 @@ def test_image_that_is_in_use_is_a_warning(tree: HostTree) -> None:
     assert (finding.status, finding.seen) == (
         "warn",
         "/images/system.img is in use: the guest may run",
+    )
+
+
+def test_runtime_boots_from_the_image_that_was_built(tree: HostTree) -> None:
+    manifest = ImageManifest(
+        kernel="vmlinuz", initramfs="initrd", image="root.img", flavour="minimal",
+        filesystem="erofs", cmdline="quiet", readonly=True,
+    )  # fmt: skip
+    tree.write("state/guest/image.json", render_manifest(manifest))
+    for name in ("vmlinuz", "initrd", "root.img"):
+        tree.write(f"state/guest/{name}", "")
+    text = TWO_RUNTIMES.partition("[guest]")[0]
+    finding = found(tree, "files one", text)
+    assert (finding.status, finding.seen) == (
+        "ok",
+        "/state/guest/vmlinuz, /state/guest/root.img, /state/guest/initrd",
+    )
+
+
+def test_runtime_without_a_seed_disk_is_a_warning(tree: HostTree) -> None:
+    (tree.root / "state/one/seed.img").unlink()
+    assert outcome(found(tree, "files one")) == (
+        "warn",
+        "there is no /state/one/seed.img yet",
+        "vllmd-hypervisor generate-init",
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from launcher.server.catalogue.installed import Installed, find_installed
+from launcher.server.catalogue.installed import Installed, find_installed, find_version
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -145,3 +145,11 @@ def test_real_virtual_environment(tmp_path: Path) -> None:
     add(site, "vllm-0.32.0.dist-info")
     expected = Installed(distribution="vllm", version="0.32.0", site=os.fspath(site))
     assert find_installed(python, {}) == expected
+
+
+def test_version_of_another_package_is_found(tmp_path: Path) -> None:
+    python = make_interpreter(tmp_path)
+    add(tmp_path / SITE, "ray_cpp-1.0.dist-info")
+    assert find_version("ray", python, {}) is None
+    add(tmp_path / SITE, "ray-2.60.0.dist-info")
+    assert find_version("ray", python, {}) == "2.60.0"
