@@ -177,3 +177,22 @@ def test_unknown_variable_is_a_warning(qemu: Host) -> None:
     assert f"warning: {P}CPU_COUNTS: " in asked.stderr
     assert f"did you mean '{P}CPU_COUNT'?" in asked.stderr
     assert asked.stdout.startswith("/")
+
+
+def test_guest_of_another_user_is_not_called_stopped(qemu: Host) -> None:
+    env = qemu.environ()
+    qemu.rundir().mkdir(parents=True)
+    qemu.rundir().chmod(0)
+    asked = qemu.ask("status", env=env, before=obey_permissions)
+    assert asked.code == 4
+    assert asked.stdout == "default: unknown (it is another user's: ask with sudo)\n"
+    stopped = qemu.ask("stop", env=env, before=obey_permissions)
+    assert (stopped.code, stopped.stderr.splitlines()[0]) == (
+        69,
+        "error: the guest is another user's",
+    )
+
+
+def test_failed_start_leaves_no_empty_log(qemu: Host) -> None:
+    said = refusal(qemu, KERNEL_FILEPATH=str(qemu.folder / "kernel"), LOG_FILEPATH="/dev/stdout")
+    assert "ended before the guest ran" in said
