@@ -35,14 +35,22 @@ FAILURES = (
 
 
 class _Reporter(InstallerReporter):
+    """Counts two steps for each package: it is unpacked, and it is linked into the prefix."""
+
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._total = self._done = 0
 
     def on_transaction_start(self, total_operations: int) -> None:
-        self._total = total_operations
+        self._total = 2 * total_operations
 
-    def on_link_complete(self, index: int) -> None:  # noqa: ARG002  (as the interface has it)
+    def on_populate_cache_complete(self, cache_entry: int) -> None:  # noqa: ARG002  (theirs)
+        self._step()
+
+    def on_link_complete(self, index: int) -> None:  # noqa: ARG002  (theirs)
+        self._step()
+
+    def _step(self) -> None:
         self._done += 1
         self._progress.count_done(self._done, self._total)
 

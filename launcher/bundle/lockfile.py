@@ -96,7 +96,7 @@ def _parse_environments(lines: list[str]) -> dict[str, dict[str, tuple[str, ...]
         if key and len(key[1]) == NAME_LEVEL:
             name, part = unquoted(key[2]), ""
             found[name] = {}
-        elif key and len(key[1]) == PART_LEVEL:
+        elif key and len(key[1]) == PART_LEVEL and name:
             part, platform = key[2], ""
         elif key and len(key[1]) == PLATFORM_LEVEL and part == "packages":
             platform = unquoted(key[2])

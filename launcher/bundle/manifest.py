@@ -48,7 +48,10 @@ def set_channels(text: str, name: str) -> str:
     # From the end on, so that what is before stays where it is.
     for path in sorted(wanted, key=lambda each: _offset(text, each), reverse=True):
         text = _set(text, path)
-    changed = tomli.loads(text)
+    try:
+        changed = tomli.loads(text)
+    except tomli.TOMLDecodeError:
+        changed = {}
     if any(_at(changed, path) != [f"./{CHANNEL_DIR}"] for path in wanted):
         raise ManifestError("its channels are written in a way that cannot be changed")
     return text
@@ -83,6 +86,8 @@ def _set(text: str, path: Path) -> str:
     places = index(text)
     start = _offset(text, path)
     if path in places:
+        if not text.startswith("[", start):
+            raise ManifestError("its channels are no array")
         return text[:start] + CHANNELS + text[_array_end(text, start) :]
     end = text.find("\n", start)
     line = f"channels = {CHANNELS}\n"
@@ -98,7 +103,7 @@ def _array_end(text: str, start: int) -> int:
             at = _string_end(text, at)
             continue
         if character == "#":
-            at = text.find("\n", at)
+            at = (text + "\n").find("\n", at)
             continue
         depth += {"[": 1, "]": -1}.get(character, 0)
         at += 1

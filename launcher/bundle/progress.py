@@ -35,9 +35,9 @@ class Progress:
             self.say(f"{self._step}: {render_size(done)} of {render_size(total)}")
 
     def count_done(self, done: int, total: int) -> None:
-        """Tell how many things of the step are done."""
+        """Tell which part of the step is done."""
         if self._is_due():
-            self.say(f"{self._step}: {done} of {total}")
+            self.say(f"{self._step}: {100 * done // max(total, 1)} %")
 
     def _is_due(self) -> bool:
         now = time.monotonic()

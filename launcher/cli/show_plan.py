@@ -46,6 +46,7 @@ def _describe(
         "background": not process.foreground,
         "gpu_ids": each.gpu_ids(),
         "start": {"mode": each.start.mode, "reason": each.start.reason},
+        **_describe_weights(each, plan),
         "host": None if each.is_worker() else each.address.host,
         "port": None if each.address.socket_path or each.is_worker() else each.address.port,
         "cwd": process.cwd or cwd,
@@ -54,6 +55,14 @@ def _describe(
     if each.membership is not None:
         shown["cluster"] = describe_cluster(each.membership)
     return shown
+
+
+def _describe_weights(each: InstancePlan, plan: LaunchPlan) -> dict[str, object]:
+    """Describe the process that keeps the weights, where there is one."""
+    if each.weights is None:
+        return {}
+    argv = mask_words(each.weights.argv, plan.catalogue)
+    return {"weights": {"name": each.weights.name, "argv": argv}}
 
 
 def _origins(each: InstancePlan, plan: LaunchPlan, locator: Locator) -> dict[str, str]:
@@ -124,9 +133,13 @@ def _text_instance(each: InstancePlan, plan: LaunchPlan, locator: Locator) -> st
     if process.log:
         lines.append(f"  log   {process.log.path}")
     lines.append(f"  start {each.start.mode} ({each.start.reason})")
-    sharing = [name for name in process.after if name != each.compiler]
+    weights = each.weights.name if each.weights else ""
+    sharing = [name for name in process.after if name not in {each.compiler, weights}]
     if sharing:
         lines.append(f"  after {', '.join(sharing)} (they share a GPU)")
+    if each.weights:
+        lines.append(f"  after {weights} (it keeps the weights)")
+        lines.append(f"    {_joined(each.weights.argv, plan)}")
     if each.compiler:
         lines.append(f"  after {each.compiler} (it compiles the same graph)")
     lines += [f"  env   {variable.name}={_shown(variable)}" for variable in process.env]

@@ -20,6 +20,7 @@ COLOURS = {
 }
 STATE = COLUMNS.index("STATE")
 GAP = "  "
+MOMENT = "first line"  # within a phase, where the others end one
 
 
 def render_status(status: Answer, *, colour: bool) -> str:
@@ -76,7 +77,7 @@ def _row(each: Answer) -> tuple[str, ...]:
 def _notes(each: Answer) -> list[str]:
     """Return what there is to say about an instance under its row."""
     diagnosis = each.get("diagnosis")
-    lines = []
+    lines = _phases(each)
     if each["failure"]:
         last = "last failure: " if each["state"] in {"ready", "starting", "waiting"} else ""
         lines.append(f"    {last}{each['failure']}")
@@ -86,6 +87,19 @@ def _notes(each: Answer) -> list[str]:
     if each["failure"] and each["log"]:
         lines.append(f"    log: {each['log']}")
     return lines
+
+
+def _phases(each: Answer) -> list[str]:
+    """Return what the start of an instance has been made of so far."""
+    marks = each.get("timeline") or {}
+    if each["state"] != "starting" or not marks:
+        return []
+    lengths, before = [], 0.0
+    for phase, at in marks.items():
+        if phase != MOMENT:
+            lengths.append(f"{phase} {at - before:.1f} s")
+            before = at
+    return [f"    so far: {', '.join(lengths)}"] if lengths else []
 
 
 def _align(words: Sequence[str], widths: Sequence[int], paint: str) -> str:

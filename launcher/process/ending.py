@@ -40,9 +40,10 @@ def unhealthy(fleet: Fleet, member: Member, reason: str, now: float) -> Step:
 
 def relinked(fleet: Fleet, member: Member, event: Linked | Unlinked, now: float) -> Step:
     """Let a worker start once; or stop what has lost a part on another machine, ready or not."""
-    fleet = fleet.unlink(member)
+    member = replace(member, linked=isinstance(event, Linked))
+    fleet = fleet.with_member(member)
     if isinstance(event, Linked):
-        return replace(fleet, linked=(*fleet.linked, event.name)), []
+        return fleet, []
     if member.state not in ALIVE or not member.pid:
         return fleet, []
     sick = replace(member, failure=event.reason, unfit=True)

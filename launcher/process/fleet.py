@@ -58,6 +58,7 @@ class Member:
     restarts: int = 0  # how often it was started again by itself
     restart_times: tuple[float, ...] = ()  # of the restarts within the policy's window
     last_failure: str = ""  # why it failed last, also when it runs again
+    linked: bool = False  # a worker that has reached its leader, and may start, once
     ready_at: float = 0.0  # 0 until it is ready
 
 
@@ -69,7 +70,6 @@ class Fleet:
     wait_ready: bool = False  # the main program waits until the instances are healthy
     stopping: bool = False
     owing: tuple[str, ...] = ()  # members whose GPU memory the driver has not returned yet
-    linked: tuple[str, ...] = ()  # workers that have reached their leader, and may start once
     asked_at: float | None = None  # when a signal first asked everything to stop
     code: int | None = None  # decided by what ended the fleet; None: by how the stop went
 
@@ -87,13 +87,6 @@ class Fleet:
             changed if member.spec.name == changed.spec.name else member for member in self.members
         )
         return replace(self, members=members)
-
-    def unlink(self, member: Member) -> Fleet:
-        """Return the fleet after a worker's link was used for a start, or was lost before."""
-        name = member.spec.name
-        if name not in self.linked:
-            return self
-        return replace(self, linked=tuple(each for each in self.linked if each != name))
 
     def running(self) -> tuple[Member, ...]:
         """Return the members that have a process."""

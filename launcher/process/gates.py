@@ -17,7 +17,7 @@ def may_start(member: Member, fleet: Fleet, states: dict[str, Member]) -> bool:
 
     They are not before the driver has returned the memory that its predecessor held.
     """
-    if member.spec.name in fleet.owing or _is_unlinked(member, fleet):
+    if member.spec.name in fleet.owing or _is_unlinked(member):
         return False
     if member.spec.main:
         instances = [other for other in fleet.members if not other.spec.main]
@@ -29,10 +29,10 @@ def may_start(member: Member, fleet: Fleet, states: dict[str, Member]) -> bool:
     return (settled or member.restarts > 0) and not _is_locked(member, fleet)
 
 
-def _is_unlinked(member: Member, fleet: Fleet) -> bool:
+def _is_unlinked(member: Member) -> bool:
     """Tell whether this is a worker whose leader on another machine is not there yet."""
     link = member.spec.link
-    return link is not None and link.rank > 0 and member.spec.name not in fleet.linked
+    return link is not None and link.rank > 0 and not member.linked
 
 
 def _was_started(member: Member) -> bool:

@@ -137,25 +137,38 @@ def _has_gone(worker: socket.socket) -> bool:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Listen on the leader's own address; on every one where it has another name for itself.
+    """Listen on the leader's own address; on every one where it is known by a name only.
+
+    A machine's own name is often its loopback in /etc/hosts, where nobody else would reach us.
 
     Raises:
         OSError: the port is taken.
     """
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, host)
+        except OSError:
+            continue  # a name, or an address of the other family
+        try:
+            return _bound(family, host, port)
+        except OSError as failure:
+            if failure.errno != errno.EADDRNOTAVAIL:  # it is behind a translation of addresses
+                raise
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return _bound(family, address)
+        return _bound(socket.AF_INET6, "::", port)
     except OSError as failure:
         if failure.errno == errno.EADDRINUSE:
             raise
-    return _bound(socket.AF_INET, ("", port))
+    return _bound(socket.AF_INET, "", port)  # a machine without IPv6
 
 
-def _bound(family: int, address: object) -> socket.socket:
+def _bound(family: int, host: str, port: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)  # type: ignore[arg-type]
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
+        listener.bind((host, port))
         listener.listen()
         listener.settimeout(0)
     except OSError:

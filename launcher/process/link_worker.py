@@ -6,6 +6,7 @@ import errno
 import os
 import select
 import socket
+import time
 
 from launcher.process.events import Linked, Unlinked
 from launcher.process.fleet import State
@@ -15,12 +16,14 @@ from launcher.process.link import ALIVE, GREETING_S, NEVER, prepare, reason_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from launcher.process.fleet import Member
     from launcher.process.link import News
     from launcher.process.spec import Link
 
 RETRY_S = 1.0  # between two calls
+SELDOM = 20  # times as long as a look-up of the leader's name took, before the next
 
 
 class WorkerLink:
@@ -37,6 +40,8 @@ class WorkerLink:
         self._linked = False
         self._heard = b""
         self._told = ""
+        self._calls = 0
+        self._pause = RETRY_S
 
     def polled(self) -> Iterator[tuple[int, int]]:
         """Yield what to poll: descriptors and events."""
@@ -72,14 +77,12 @@ class WorkerLink:
         self.due = 0.0
 
     def _call(self, now: float) -> News:
-        """Begin to connect.
-
-        A name is looked up by the system's resolver, which the whole launcher waits for: it is
-        one of the cluster's own, and nothing else can be done for this server meanwhile.
-        """
+        """Begin to connect."""
         try:
-            found = socket.getaddrinfo(self.link.host, self.link.port, type=socket.SOCK_STREAM)
-            family, kind, protocol, _, address = found[0]
+            found = self._find()
+            # The next address each time: the leader may listen on one family only.
+            self._calls += 1
+            family, kind, protocol, _, address = found[self._calls % len(found)]
             self._socket = socket.socket(family, kind, protocol)
             prepare(self._socket)
             error = self._socket.connect_ex(address)
@@ -89,6 +92,20 @@ class WorkerLink:
             return self._lose(os.strerror(error).lower(), now)
         self.due = now + GREETING_S
         return None
+
+    def _find(self) -> list[tuple[Any, ...]]:
+        """Look the leader up, by the system's resolver, for which everything else here waits.
+
+        So one that takes its time is asked the more seldom.
+        """
+        begun = time.monotonic()
+        try:
+            return socket.getaddrinfo(self.link.host, self.link.port, type=socket.SOCK_STREAM)
+        except UnicodeError as error:  # no name that there can be
+            raise OSError(errno.EINVAL, "this cannot be the name of a machine") from error
+        finally:
+            taken = time.monotonic() - begun
+            self._pause = max(RETRY_S, SELDOM * taken) + taken
 
     def _greet(self, leader: socket.socket, now: float) -> News:
         error = leader.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -111,6 +128,9 @@ class WorkerLink:
             return self._lose(reason_of(failure), now)
         if not said:
             return self._lose("it has hung up", now)
+        return None if self._linked else self._read(said, now)  # no leader of ours says more
+
+    def _read(self, said: bytes, now: float) -> News:
         self._heard += said
         line, end, _ = self._heard.partition(b"\n")
         text = line.decode("utf-8", "replace")
@@ -127,7 +147,7 @@ class WorkerLink:
     def _lose(self, reason: str, now: float) -> News:
         was_linked = self._linked
         self.close()
-        self.due = now + RETRY_S
+        self.due = now + self._pause
         where = self.link.address()
         if was_linked:
             return Unlinked(name=self._name, reason=f"lost its leader at {where} ({reason})")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from launcher.process.events import Unlinked
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import select
     from collections.abc import Callable
 
-    from launcher.process.events import Linked, Unlinked
+    from launcher.process.events import Linked
     from launcher.process.fleet import Fleet
     from launcher.process.link_leader import LeaderLink
     from launcher.process.link_worker import WorkerLink
     from launcher.process.spec import Link
+
+CHANGED = "its part in the cluster has changed"
 
 
 class Links:
@@ -37,10 +41,10 @@ class Links:
         self, fleet: Fleet, ready: dict[int, int], now: float, say: Callable[[str], None]
     ) -> list[Linked | Unlinked]:
         """Bring every link in line with its member; return what has happened."""
+        happened: list[Linked | Unlinked] = []
         if fleet is not self._seen:  # most fleets have no link, and every line of a log comes here
             self._seen = fleet
-            self._adapt(fleet)
-        happened: list[Linked | Unlinked] = []
+            happened += [Unlinked(name=name, reason=CHANGED) for name in self._adapt(fleet)]
         for name, link in self._links.items():
             news = link.tend(fleet.member(name), ready, now)
             if isinstance(news, str):
@@ -49,18 +53,18 @@ class Links:
                 happened.append(news)
         return happened
 
-    def _adapt(self, fleet: Fleet) -> None:
-        """Have a link for each member that wants one, and no other."""
+    def _adapt(self, fleet: Fleet) -> list[str]:
+        """Have a link for each member that wants one, and no other; return whose was given up."""
         wanted = {
             member.spec.name: member.spec.link for member in fleet.members if member.spec.link
         }
-        for name, link in list(self._links.items()):
-            if wanted.get(name) != link.link:
-                link.close()
-                del self._links[name]
+        dropped = [name for name, link in self._links.items() if wanted.get(name) != link.link]
+        for name in dropped:
+            self._links.pop(name).close()
         for name, wish in wanted.items():
             if name not in self._links:
                 self._links[name] = _make(name, wish)
+        return dropped
 
 
 def _make(name: str, link: Link) -> LeaderLink | WorkerLink:

@@ -234,7 +234,7 @@ def _advance(fleet: Fleet, now: float) -> Step:
             and not fleet.stopping
             and may_start(member, fleet, states)
         ):
-            fleet = fleet.with_member(replace(member, state=State.STARTING)).unlink(member)
+            fleet = fleet.with_member(replace(member, state=State.STARTING))
             actions.append(Start(spec=member.spec))
     if is_over(fleet):
         actions.append(Finish(code=final_code(fleet)))

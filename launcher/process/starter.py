@@ -39,12 +39,18 @@ class Starter:
             return [NotStarted(name=spec.name, reason=(error.strerror or str(error)).lower())]
         if spec.warm is None or output is None:
             return [self._start_cold(spec, output)]
-        if self._warmth is None:
-            # Sockets and JSON take half an interpreter's start: for those who use them.
-            from launcher.process.warmth import Warmth  # noqa: PLC0415
+        warmth = self._warmth = self._warmth or self._make_warmth()
+        if warmth is None:
+            return [self._start_cold(spec, output)]
+        return warmth.start(spec, output, time.monotonic())
 
-            self._warmth = Warmth(self._outputs, self._environ, self._start_cold)
-        return self._warmth.start(spec, output, time.monotonic())
+    def _make_warmth(self) -> Warmth | None:
+        """Import what forks; sockets and JSON take half an interpreter's start."""
+        try:
+            from launcher.process.warmth import Warmth  # noqa: PLC0415
+        except (ImportError, OSError):  # no descriptor is left, or our files are being replaced
+            return None
+        return Warmth(self._outputs, self._environ, self._start_cold)
 
     def _start_cold(self, spec: ProcessSpec, output: int | None) -> Outcome:
         asked_at = time.monotonic()

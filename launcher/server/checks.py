@@ -20,6 +20,7 @@ from launcher.server.gpus import GpuIds
 from launcher.server.multiprocessing import check_multiprocessing
 from launcher.server.secret_checks import check_secrets
 from launcher.server.shutdown import check_shutdown
+from launcher.server.weight_cache import check_weight_cache
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -231,4 +232,5 @@ CHECKS: tuple[Callable[[Instances, Facts, Problems], None], ...] = (
     check_environment,
     check_multiprocessing,
     check_shutdown,
+    check_weight_cache,
 )

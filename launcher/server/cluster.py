@@ -24,7 +24,12 @@ MAX_PORT = 65535
 DEFAULT_PORT = 29501
 
 
-def _leader(value: TomlValue) -> str:
+def read_leader(value: TomlValue) -> str:
+    """Take a host, an address, or the name of a variable that holds one.
+
+    Raises:
+        Refusal: anything else.
+    """
     hint = 'write it like leader = "10.0.0.1", or "env:NAME"'
     if not isinstance(value, str):
         raise Refusal(f"expected a host or an address, got {type_name(value)}", hint)
@@ -80,7 +85,7 @@ CLUSTER_KEYS = (
     ),
     Key(
         name="leader",
-        check=_leader,
+        check=read_leader,
         expected='host, or "env:NAME"',
         default_words="by the environment",
         doc="Name or address of the leader, as all machines reach it.",

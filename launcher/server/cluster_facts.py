@@ -11,8 +11,9 @@ https://docs.pytorch.org/docs/stable/elastic/run.html#environment-variables
 
 from __future__ import annotations
 
+from launcher.config.reader import Refusal
 from launcher.record import record
-from launcher.server.cluster import DEFAULT_PORT, MAX_PORT, REFERENCE
+from launcher.server.cluster import DEFAULT_PORT, MAX_PORT, REFERENCE, read_leader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -156,9 +157,15 @@ def _find_leader(reading: _Reading) -> str | None:
         reading.origins["leader"] = ""
         return written
     value = reading.text("leader", LEADER)
-    if value is not None and reading.origins["leader"] in LISTS:
-        return first_host(value)
-    return value
+    if value is None:
+        return None
+    variable = reading.origins["leader"]
+    try:
+        return read_leader(first_host(value) if variable in LISTS else value)
+    except Refusal as refusal:
+        message = f"'leader': {refusal.message} in '{variable}'"
+        reading.refuse("leader", message, f"correct {variable}, or set leader in [cluster]")
+        return None
 
 
 def first_host(nodelist: str) -> str:
@@ -175,14 +182,16 @@ def first_host(nodelist: str) -> str:
 def _note_missing(
     reading: _Reading, nodes: int | None, rank: int | None, leader: str | None
 ) -> None:
+    wrong = {problem.path for problem in reading.problems.found}
+    told = {key for key in ("nodes", "rank", "leader") if (*reading.cluster.path, key) in wrong}
     around = "under LeaderWorkerSet, Slurm or torchrun it is known"
-    if nodes is None:
+    if nodes is None and "nodes" not in told:
         message = f"nothing says how many machines '{reading.name}' spans"
         reading.refuse("nodes", message, "set nodes in [cluster]")
-    if rank is None:
+    if rank is None and "rank" not in told:
         message = f"nothing says which machine of '{reading.name}' this is"
         reading.refuse("rank", message, f"export VLLMD_CLUSTER_RANK=0, 1, ...; {around}")
-    if leader is None:
+    if leader is None and "leader" not in told:
         message = f"nothing says where the leader of '{reading.name}' is"
         hint = f"set leader in [cluster], or export VLLMD_CLUSTER_LEADER; {around}"
         reading.refuse("leader", message, hint)

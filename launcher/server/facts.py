@@ -17,12 +17,7 @@ if TYPE_CHECKING:
     from launcher.server.model import Instance, LauncherConfig
 
 # Ours alone, no server gets them: the overrides may hold the secrets of another instance.
-UNSET = (
-    "AUTO_INFER_VLLM_CONFIG",
-    "AUTO_INFER_VLLM_OVERRIDES",
-    "AUTO_INFER_VLLM_BUNDLE_PATH",
-    "AUTO_INFER_VLLM_BUNDLE_SHA256",
-)
+UNSET = ("AUTO_INFER_VLLM_CONFIG", "AUTO_INFER_VLLM_OVERRIDES")
 # Values that stand for others, which planning looks up (`secret_values`).
 REFERENCES = ("env:", "file:")
 PORT_VARIABLE = "VLLM_PORT"

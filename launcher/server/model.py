@@ -197,6 +197,14 @@ CONTROL_KEYS = (
         doc="How this server starts; see `start_mode` of `[master]`.",
     ),
     Key(
+        name="weight_cache",
+        check=boolean,
+        expected="boolean",
+        default=False,
+        doc="Keep the weights on the GPU while the server is restarted, in a process of their own "
+        "(`vllm preload`; vLLM 0.31 and later, NVIDIA GPUs only; not tried on a GPU yet).",
+    ),
+    Key(
         name="restart",
         check=one_of("no", "on-failure", "always"),
         expected='"no", "on-failure" or "always"',
@@ -337,6 +345,7 @@ class ControlConfig:
     preset: str | None
     v1_multiprocessing: str
     start_mode: str | None
+    weight_cache: bool
     restart: str | None
     max_restarts: int
     restart_window_s: float

@@ -28,6 +28,7 @@ from launcher.server.request import render_request, served_name
 from launcher.server.secret_values import SECRET_OPTIONS, resolve
 from launcher.server.shutdown import with_drain
 from launcher.server.warm import StartMode, plan_start
+from launcher.server.weight_cache import plan_weights, with_weight_cache
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class InstancePlan:
     command: tuple[str, ...]
     flags: tuple[Flag, ...]
     start: StartMode
+    weights: ProcessSpec | None = None  # keeps the model's weights through its restarts
     compiler: str = ""  # the instance that compiles the same graph before it
     membership: Membership | None = None  # its part in a cluster; None: it is no part of one
 
@@ -86,7 +88,8 @@ class LaunchPlan:
 
     def processes(self) -> tuple[ProcessSpec, ...]:
         """Return the processes to run, in the order of the configuration."""
-        return tuple(instance.process for instance in self.instances)
+        pairs = ((instance.weights, instance.process) for instance in self.instances)
+        return tuple(process for pair in pairs for process in pair if process is not None)
 
     def is_startable(self) -> bool:
         """Tell whether nothing forbids the start."""
@@ -108,7 +111,7 @@ def plan_launch(config: LauncherConfig, facts: Facts) -> LaunchPlan:
     holders: dict[str, str] = {}  # GPU -> the instance planned on it last
     shared = {setting.name: setting.value for setting in config.master.env}
     compilers = find_compilers(enabled, shared, facts)
-    for instance in map(with_drain, enabled):
+    for instance in map(with_weight_cache, map(with_drain, enabled)):
         after = _predecessors(instance, holders, facts)
         compiler = compilers.get(instance.name, "")
         before = (*after, compiler) if compiler and compiler not in after else after
@@ -204,6 +207,8 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
         start = StartMode(mode="cold", reason="it spans several machines")
     else:
         start = plan_start(instance, config.master, facts, problems)
+    gpus, restart = _gpu_words(control.gpu_ids), _restart_policy(control, start)
+    weights = plan_weights(instance, flags, prefix, facts, env=env, gpus=gpus, restart=restart)
     process = ProcessSpec(
         name=instance.name,
         argv=(*prefix, *tokens, *instance.extra_args),
@@ -217,14 +222,14 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
         foreground=not control.background,
         probe=None if worker else health_probe(address, _canary(instance)),
         link=spread.link() if spread is not None else None,
-        after=after,
-        gpus=_gpu_words(control.gpu_ids),
+        after=(*after, weights.name) if weights else after,
+        gpus=gpus,
         everywhere=not worker
         and not address.socket_path
         and address.interface() == EVERY_INTERFACE,
         warm=start.warm,
         locks=_locks(instance, facts),
-        restart=_restart_policy(control, start),
+        restart=restart,
         liveness_interval_s=control.health_interval_s,
         liveness_failures=control.health_failures,
         liveness_timeout_s=control.health_timeout_s,
@@ -242,6 +247,7 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
         command=prefix,
         flags=flags,
         start=start,
+        weights=replace(weights, after=after) if weights else None,
         membership=spread.membership if spread is not None else None,
     )
 

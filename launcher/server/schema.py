@@ -47,6 +47,7 @@ KEY_SCHEMAS: dict[str, Schema] = {
     "python": STRING,
     "start_mode": {"enum": [*START_MODES]},
     "warm_keep": BOOLEAN,
+    "weight_cache": BOOLEAN,
     "unknown_flags": {"enum": ["error", "warn"]},
     "control_socket": {"type": "string", "pattern": "^/", "maxLength": 107},
     "listen": {"type": "string", "pattern": "^[^ ]+:[0-9]{1,5}$"},

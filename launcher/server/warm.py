@@ -143,7 +143,7 @@ def _find_doubt(facts: Facts) -> str:
     version = facts.vllm_version or "unknown"
     if not _is_tested(version):
         return f"not tested with vLLM {version}, only with {', '.join(TESTED)}"
-    if not _is_cpu_build(facts) or facts.accelerators:
+    if not is_cpu_build(facts) or facts.accelerators:
         return f'not tested on GPUs; write {KEY} = "fork" to use it'
     return ""
 
@@ -152,14 +152,15 @@ def _is_tested(version: str) -> bool:
     return version.partition("+")[0].rpartition(".")[0] in TESTED
 
 
-def _is_cpu_build(facts: Facts) -> bool:
+def is_cpu_build(facts: Facts) -> bool:
+    """Tell whether it is vLLM's build for CPUs."""
     distribution = facts.pixi.distribution if facts.pixi else facts.python.distribution
     return distribution.endswith(CPU[0]) or (facts.vllm_version or "").endswith(CPU[1])
 
 
 def _fork(reason: str, instance: Instance, master: MasterConfig, facts: Facts) -> StartMode:
     is_vllm = is_vllm_module(facts.module)
-    platform = CPU_MODULES if _is_cpu_build(facts) else CUDA_MODULES
+    platform = CPU_MODULES if is_cpu_build(facts) else CUDA_MODULES
     site = facts.pixi.site if facts.pixi else facts.python.site
     warm = Warm(
         modules=(*MODULES, *platform) if is_vllm else (),

@@ -200,16 +200,19 @@ def _fork(channel: socket.socket, request: dict[str, object]) -> bool:
 
 
 def _fork_again(told: int, tell: int, held: int, release: int) -> bool:
-    """Fork the process that stays, from one that ends at once."""
+    """Fork the process that stays, from one that ends at once.
+
+    Whoever hears of it may signal its group: it leads one before it is told of.
+    """
     os.close(told)
     try:
         pid = os.fork()
-        if pid:
-            os.write(tell, PID.pack(pid))
     except OSError:
         pid = -1
     if pid:
         os._exit(0)
+    os.setsid()
+    os.write(tell, PID.pack(os.getpid()))
     os.close(tell)
     os.close(release)
     if os.read(held, 1) != b"!":
@@ -240,7 +243,6 @@ def _close(descriptors: list[int]) -> None:
 
 def _become(request: dict[str, object], before: dict[str, str], added: dict[str, str]) -> None:
     """Be the process that was asked for: run its module as `python -m` would."""
-    os.setsid()
     output = int(str(request["output"]))
     os.dup2(output, 1)
     os.dup2(output, 2)

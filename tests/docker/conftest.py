@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.containers import Boxes
-from tests.support.images import base_image, build_image, connect
+from tests.support.images import base_image, build_image, connect, prune
 from tests.support.launching import ROOT
 from tests.support.require import skip_or_fail
 
@@ -34,6 +34,7 @@ def engine() -> Iterator[Any]:
     """Return a client of the engine."""
     client = connect()
     yield client
+    prune(client)
     client.close()
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 START_S = 480  # half a minute on two idle cores
 pytestmark = pytest.mark.timeout(900)
 
-README = Path(ROOT, "dockers", "infer-dev", "README.md")
+README = Path(ROOT, "README.md")
 FILE = f"""\
 [master]
 python = "{VENV}/bin/python"
@@ -74,21 +74,20 @@ def readme_line() -> list[str]:
 
 def local_line(boxes: Boxes, volumes: Mapping[str, str]) -> list[str]:
     """Return the README's line for here: no GPU is needed, but the mounts that bring vLLM."""
-    *words, image = readme_line()
-    assert image == "vllmd"
-    words[0] = require_program("docker", "docker")
-    at = words.index("--gpus")
-    del words[at : at + 2]
-    at = words.index("$PWD/models:/models:ro")
-    del words[at - 1 : at + 1]
-    words[words.index("8000:8000")] = "127.0.0.1::8000"  # whichever port is free
-    at = words.index("vllm-cache:/cache")
-    words[at] = f"{boxes.folder}/cache:/cache"
-    text = " ".join(words).replace("$PWD", str(boxes.folder))
+    program, *words, image = readme_line()
+    assert (program, image) == ("docker", "vllmd")
+    for option in (["--gpus", "all"], ["-v", "$PWD/models:/models:ro"]):
+        at = next(n for n in range(len(words)) if words[n : n + 2] == option)
+        del words[at : at + 2]
+    here = {
+        "8000:8000": "127.0.0.1::8000",  # whichever port is free
+        "vllm-cache:/cache": f"{boxes.folder}/cache:/cache",
+    }
+    words = [here.get(word, word).replace("$PWD", str(boxes.folder)) for word in words]
     mounts = [word for host, place in volumes.items() for word in ("-v", f"{host}:{place}")]
     overrides = ["-e", f"AUTO_INFER_VLLM_OVERRIDES={json.dumps(OVERRIDES)}"]
     own = ["--name", boxes.mark, "--label", f"{LABEL}={boxes.mark}"]
-    return [*text.split(" "), *own, *mounts, *overrides, boxes.image]
+    return [require_program("docker", "docker"), *words, *own, *mounts, *overrides, boxes.image]
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from launcher.process.events import (
     Gone,
     Healthy,
     Kill,
+    Linked,
     Reloaded,
     RestartOne,
     Say,
@@ -31,10 +32,11 @@ from launcher.process.events import (
     Terminate,
     TimePassed,
     Unhealthy,
+    Unlinked,
 )
 from launcher.process.fleet import Fleet, Member, State
 from launcher.process.machine import step
-from launcher.process.spec import Exited, Killed, ProcessSpec, RestartPolicy, Warm
+from launcher.process.spec import Exited, Killed, Link, ProcessSpec, RestartPolicy, Warm
 from launcher.record import replace
 from tests.support.history import main_program, server
 
@@ -53,6 +55,7 @@ POLICIES = st.builds(
     max_restarts=st.just(BUDGET),
     window_s=st.just(1e9),
 )
+LINKS = (None, None, *(Link(host="h", port=1, rank=rank, nodes=2) for rank in (0, 1)))
 MOST_STARTS = {"no": 1, "on-failure": 1 + BUDGET, "always": 10**9}
 
 
@@ -67,6 +70,7 @@ def fleets(draw: st.DrawFn) -> Fleet:
         if draw(st.booleans()):
             changes["probe"] = None
         changes["restart"] = draw(POLICIES)
+        changes["link"] = draw(st.sampled_from(LINKS))
         changes["warm"] = draw(st.sampled_from([None, Warm()]))
         specs.append(server(name, **changes))
     if draw(st.booleans()):
@@ -88,6 +92,7 @@ class Life(RuleBasedStateMachine):
         self.asked: set[str] = set()
         self.starts: dict[str, int] = {}
         self.held: set[str] = set()  # stopped by a command
+        self.linked: set[str] = set()  # since the last start
         self.code: int | None = None
         self.next_pid = 100
 
@@ -131,6 +136,9 @@ class Life(RuleBasedStateMachine):
         assert name not in self.leftovers
         assert not self.fleet.stopping
         assert name not in self.held
+        link = self.fleet.member(name).spec.link
+        assert link is None or not link.rank or name in self.linked
+        self.linked.discard(name)
         self.starts[name] = self.starts.get(name, 0) + 1
         assert self.starts[name] <= MOST_STARTS[self.fleet.member(name).spec.restart.mode]
         self.asked.discard(name)
@@ -162,6 +170,20 @@ class Life(RuleBasedStateMachine):
     def fall_sick(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(sorted(self.living)))
         self.happen(Unhealthy(name=name, reason="no answer"))
+
+    @precondition(lambda self: self.code is None and not self.is_hurried())
+    @rule(name=st.sampled_from(NAMES))
+    def reach_the_leader(self, name: str) -> None:
+        member = self.fleet.find(name)
+        if member is not None and member.state is State.WAITING:
+            self.linked.add(name)
+            self.happen(Linked(name=name))
+
+    @precondition(lambda self: self.code is None and not self.is_hurried())
+    @rule(name=st.sampled_from(NAMES))
+    def lose_the_group(self, name: str) -> None:
+        self.linked.discard(name)
+        self.happen(Unlinked(name=name, reason="lost"))
 
     @precondition(lambda self: self.code is None and not self.is_hurried())
     @rule(name=st.sampled_from(NAMES), command=st.sampled_from([StartOne, StopOne, RestartOne]))

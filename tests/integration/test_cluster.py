@@ -138,6 +138,19 @@ def test_worker_that_waits_can_be_stopped(pair: Pair) -> None:
     assert worker.wait() == 0
 
 
+def test_leader_known_by_a_name_listens_for_everybody(pair: Pair) -> None:
+    # A machine's own name is often on the loopback in /etc/hosts.
+    pair.start(0, leader="localhost").wait_healthy()
+    pair.start(1, leader="127.0.0.2").pid_of()
+
+
+def test_name_that_nobody_knows_is_waited_for(pair: Pair) -> None:
+    worker = pair.start(1, leader="nobody.invalid")
+    worker.wait_for("a: waiting for its leader at nobody.invalid:", 30)
+    worker.signal(signal.SIGTERM)
+    assert worker.wait(30) == 0
+
+
 def test_link_port_that_is_taken_is_a_failure_of_the_leader(pair: Pair) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         leader = pair.start(0, link_port=holder.getsockname()[1])

@@ -15,11 +15,14 @@ import pytest
 
 from launcher.process.forkserver import ForkServer, Refused, Wanted, server_spec
 from launcher.process.spec import ProcessSpec, Warm
+from tests.support.fake_vllm import make_vllm
 from tests.support.launching import ROOT, Stub
 from tests.support.processes import all_pids, children_of, is_alive, read_proc, status_field
 from tests.support.wait import wait_until
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.launching import Launcher, Run
 
 FORK = {"start_mode": "fork"}
@@ -206,6 +209,24 @@ def test_forked_server_that_answers_otherwise_is_started_cold(launcher: Launcher
     found = launcher.wait_state("ready")
     assert (found["forked"], found["restarts"]) == (False, 1)
     assert run.stderr().count("a: healthy after") == 2  # in between, nobody took it for ready
+
+
+def test_fork_server_is_replaced_when_its_packages_have_changed(
+    launcher: Launcher, tmp_path: Path
+) -> None:
+    site = make_vllm(tmp_path / "site")
+    run = launcher.start(
+        Stub(control=AGAIN, server={"model": "org/model"}),
+        master={**FORK, "api_server_module": "vllm.entrypoints.openai.api_server"},
+        env={"PYTHONPATH": f"{site}:{ROOT}"},
+    )
+    run.wait_healthy()
+    (site / "vllm" / "__init__.py").write_text("new = True\n")
+    os.kill(run.pid_of("a"), signal.SIGKILL)
+    run.wait_for("fork server 1: its packages have changed since the import")
+    wait_until(lambda: run.stderr().count("forked, waiting") == 2, "a start from another one")
+    assert launcher.wait_state("ready")["forked"] is True
+    assert "cold start" not in run.stderr()
 
 
 def test_phases_of_a_forked_start_begin_with_the_wait_for_the_fork(launcher: Launcher) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -19,8 +20,8 @@ def test_generated_documentation_is_up_to_date() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_container_is_started_by_one_line_wherever_it_is_shown() -> None:
+def test_container_is_started_alike_wherever_it_is_shown() -> None:
+    """Overrides may come in between."""
     pages = [(ROOT / page).read_text() for page in ("README.md", "dockers/infer-dev/README.md")]
-    first, second = (RUN_LINE.findall(page) for page in pages)
-    assert first == second
-    assert len(first) == 1
+    [first], [second] = (RUN_LINE.findall(page) for page in pages)
+    assert set(shlex.split(second)) <= set(shlex.split(first))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import subprocess
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +33,34 @@ CHANGES = [
     "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 ]
 MAKING_S = 900
+PATIENCE_S = 120  # of a request to the engine
 DOCKERFILE = "dockers/infer-dev/Dockerfile"
 
 
 def connect() -> Any:
     """Return a client of the engine; where none answers, the test ends with the reason."""
-    try:
-        client = docker.from_env(timeout=120)
-        client.ping()
-    except DockerException as error:
-        reason = str(error).partition("\n")[0]
+    client, reason = _try_engine()
+    if client is None:
         skip_or_fail(SUITE, f"no Docker engine answers ('.ci/run' starts one): {reason}")
     return client
+
+
+def _try_engine() -> tuple[Any, str]:
+    with warnings.catch_warnings():
+        # The SDK forgets its socket where nobody listens.
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            return docker.from_env(timeout=PATIENCE_S), ""
+        except DockerException as error:
+            reason = str(error)
+        gc.collect()
+    return None, reason
+
+
+def prune(client: Any) -> None:
+    """Remove what builds of former days have left; today's are the cache of the next build."""
+    label = f"{LABEL}=1"
+    client.images.prune(filters={"dangling": True, "label": [label], "until": ["24h"]})
 
 
 def base_image(client: Any) -> str:

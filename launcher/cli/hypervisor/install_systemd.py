@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from launcher.cli.hypervisor.arguments import new_hypervisor_parser
-from launcher.cli.hypervisor.telling import tell_warnings
-from launcher.config.problems import Origin, Problem
+from launcher.cli.hypervisor.telling import WARN, tell_warnings
+from launcher.config.problems import WARNING, Origin, Problem
 from launcher.config.reader import Refusal
 from launcher.errors import EX_OK, EX_UNAVAILABLE, ConfigError, HostError
 from launcher.hypervisor.account import find_owner
@@ -24,9 +24,10 @@ from launcher.hypervisor.host.install import (
     run_systemctl,
 )
 from launcher.hypervisor.host.loading import load_host, require_runtimes
+from launcher.hypervisor.host.reach import find_barrier
 from launcher.hypervisor.host.units import INITIALIZE_UNIT, Installation, unit_name
 from launcher.hypervisor.variables import HOST_VARIABLES
-from launcher.output import print_error
+from launcher.output import print_error, print_problems
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -105,6 +106,8 @@ def _install(host: Host, tell: Teller, systemd_dir: str, *, user: bool, dry_run:
     require_runtimes(host)
     owner, home = _owner(host, user=user, dry_run=dry_run)
     installation = _installation(host, home, user=user)
+    if owner is not None:
+        _warn_of_barrier(host, tell, installation.program, owner)
     try:
         folders, files = plan_installation(host.config, installation, systemd_dir, owner)
     except Refusal as refusal:
@@ -143,6 +146,22 @@ def _owner(host: Host, *, user: bool, dry_run: bool) -> tuple[tuple[int, int] | 
     if host.account.uid != 0:
         raise HostError(f"only root can install units for the user '{name}'", "run it as root")
     return find_owner(name)
+
+
+def _warn_of_barrier(
+    host: Host, tell: Teller, program: tuple[str, ...], owner: tuple[int, int]
+) -> None:
+    """Warn of a program that the guests' user cannot run."""
+    barriers = (find_barrier(word, owner[0], owner[1:]) for word in program if word[:1] == "/")
+    barrier = next(filter(None, barriers), "")
+    if barrier and tell.tells(WARN):
+        user = host.config.common.user
+        problem = Problem(
+            message=f"the user '{user}' cannot run '{program[0]}': '{barrier}' is not for others",
+            hint="install vllmd where everybody can read it, like /opt/vllmd",
+            severity=WARNING,
+        )
+        print_problems((problem,), ())
 
 
 def _installation(host: Host, home: str, *, user: bool) -> Installation:

@@ -207,7 +207,9 @@ def _assemble(
 
 def _manifest(wish: Wish) -> ImageManifest:
     readonly = wish.filesystem == EROFS
-    words = ["console=ttyS0", "quiet", "root=/dev/vda", f"rootfstype={wish.filesystem}"]
+    # An emulated timer on a busy host fails the kernel's check, over which it may panic.
+    words = ["console=ttyS0", "quiet", "no_timer_check"]
+    words += ["root=/dev/vda", f"rootfstype={wish.filesystem}"]
     words += ["ro", OVERLAY] if readonly else ["rw"]
     if wish.debian.flavour == MINIMAL:
         words.append(f"init={INIT_PROGRAM}")

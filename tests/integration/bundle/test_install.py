@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import tomli
 
 from tests.support.bundles import Bundle, make_wheel, sha256_of
+from tests.support.commands import Commands
 
 if TYPE_CHECKING:
     from tests.support.installing import Workplace
@@ -171,9 +172,14 @@ def test_records_can_be_read_by_other_users(each: Workplace, bundle: Bundle) -> 
 
 
 def test_folder_that_cannot_be_written_is_fine_where_nothing_is_to_do(
-    place: Workplace, bundle: Bundle
+    place: Workplace, bundle: Bundle, newer: Bundle
 ) -> None:
     place.install_well(bundle)
+    words = place.words(place.folder / "bundle.tar")
     subprocess.run(["chmod", "-R", "a-w", place.app], check=True)
-    assert "has it already" in place.install_well(bundle)
+    again = Commands(place.folder).run(*words, humble=True)
+    other = Commands(place.folder).run(*place.words(newer), humble=True)
     subprocess.run(["chmod", "-R", "u+w", place.app], check=True)
+    assert (again.code, other.code) == (0, 69)
+    assert "error: the folder 'FOLDER/app' cannot be written: permission denied\n" in other.err
+    assert place.marker() == "one"

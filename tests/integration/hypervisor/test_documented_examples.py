@@ -15,6 +15,7 @@ from launcher.cli.hypervisor.telling import Teller
 from launcher.hypervisor.host.deeds import Machine
 from launcher.hypervisor.host.loading import load_host
 from tests.support.commands import ROOT
+from tests.support.hosts import REFERENCE
 from tests.support.hosttree import H100, HostTree
 
 if TYPE_CHECKING:
@@ -22,33 +23,6 @@ if TYPE_CHECKING:
 
     from tests.support.preparing import HostCommands
 
-EXAMPLE = """\
-# VLLMD Hypervisor Configuration
-
-[global]
-user = "sdake"
-state_dir = "/home/sdake/.local/state/vllmd-hypervisor"
-config_dir = "/home/sdake/.config/vllmd"
-default_memory_gb = 32
-default_cpus = 8
-
-[[runtimes]]
-index = 1
-name = "vllm-inference-1"
-gpus = ["0000:01:00.0"]
-memory_gb = 64
-cpus = 16
-
-[[runtimes]]
-index = 2
-name = "vllm-inference-2"
-gpus = ["0000:02:00.0"]
-# Uses default memory and CPU settings
-
-[network]
-default_interface = "eth0"
-bridge_name = "vllmd-br0"
-"""
 CUSTOM = """\
 export VLLMD_HYPERVISOR_CONFIG=$HOME/my-custom-config.toml
 ./precheck-vllmd-hypervisor.sh
@@ -82,7 +56,7 @@ def run(host: HostCommands, script: str, env: dict[str, str]) -> subprocess.Comp
 def example(host: HostCommands) -> HostCommands:
     folder = host.folder / "home/.config/vllmd"
     folder.mkdir(parents=True)
-    (folder / "config.toml").write_text(EXAMPLE)
+    (folder / "config.toml").write_text(REFERENCE)
     return host
 
 
@@ -142,7 +116,7 @@ def test_larger_pages_on_a_host_that_has_all_of_it(
         tree.add_pci(f"0000:0{number}:00.0", H100, driver="nvidia", group=str(number))
     tree.write("sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages", 0)
     (tree.root / "sys/bus/pci/drivers/vfio-pci").mkdir(parents=True)
-    (tmp_path / "host.toml").write_text(EXAMPLE.replace("/home/sdake", str(tmp_path)))
+    (tmp_path / "host.toml").write_text(REFERENCE.replace("/home/sdake", str(tmp_path)))
     host = load_host(
         {
             "HOME": str(tmp_path),

@@ -29,7 +29,7 @@ index = 2
 name = "vllm_2"
 """
 MOST_EXPOSED = 4.0
-SEEDS_UNIT = """\
+REFERENCE_UNIT = """\
 [Unit]
 Description=VLLMD Runtime %i
 
@@ -147,7 +147,7 @@ def test_unit_of_somebody_else_is_not_replaced(prepared: HostCommands) -> None:
 
 
 def test_template_of_the_users_own_is_used(prepared: HostCommands, tmp_path: Path) -> None:
-    (tmp_path / "own.service").write_text(SEEDS_UNIT)
+    (tmp_path / "own.service").write_text(REFERENCE_UNIT)
     env = {"VLLMD_RUNTIME_TEMPLATE": str(tmp_path / "own.service")}
     assert prepared.run("install-systemd", env=env).code == 0
     text = (tmp_path / "units" / "vllmd-runtime@vllm_2.service").read_text()

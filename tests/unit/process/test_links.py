@@ -38,7 +38,7 @@ def test_link_that_is_lost_before_the_start_is_no_failure() -> None:
     history = part(1)
     history.happen(Linked(name="a"), Unlinked(name="a", reason="gone"))
     assert history.fleet.member("a").state is not State.STOPPING
-    assert history.fleet.linked == ()
+    assert not history.fleet.member("a").linked
 
 
 def test_leader_that_loses_a_worker_is_stopped_ready_or_not() -> None:

@@ -182,6 +182,12 @@ def test_first_host_of_a_list_of_slurm(nodelist: str, host: str) -> None:
             "correct SLURM_NODEID, or set rank in [cluster]",
         ),
         (
+            SPLIT.replace('leader = "10.0.0.1"\n', ""),
+            {**at(1), "MASTER_ADDR": "10.0.0.9:29500"},
+            "'leader': expected a host without a port, got '10.0.0.9:29500' in 'MASTER_ADDR'",
+            "correct MASTER_ADDR, or set leader in [cluster]",
+        ),
+        (
             SPLIT + 'rank = "env:POD"\n',
             {},
             "'rank': the variable 'POD' is not set",
@@ -289,6 +295,12 @@ def test_all_mistakes_are_told_at_once_and_where() -> None:
     assert "vllm.toml:10:8: expected an integer, at least 0, got -1" in text
     assert "vllm.toml:11:1: unknown key 'node' in [instance.a.cluster]" in text
     assert "which 2 machines cannot share" in text
+
+
+def test_value_of_a_wrong_kind_is_not_called_missing_too() -> None:
+    text = said(plan_text(SPLIT.replace("nodes = 2", 'nodes = "two"'), environ=at(0)))
+    assert "expected an integer of at least 1, got a string" in text
+    assert "nothing says" not in text
 
 
 def test_two_clusters_on_one_port_are_refused() -> None:

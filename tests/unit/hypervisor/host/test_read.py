@@ -9,31 +9,8 @@ from launcher.config.problems import Origin
 from launcher.config.report import Locator, sort_problems
 from launcher.hypervisor.host.model import HostConfig, Runtime
 from launcher.hypervisor.host.read import Reading, read_host
+from tests.support.hosts import REFERENCE
 
-EXAMPLE = """\
-[global]
-user = "sdake"
-state_dir = "/home/sdake/.local/state/vllmd-hypervisor"
-config_dir = "/home/sdake/.config/vllmd"
-default_memory_gb = 32
-default_cpus = 8
-
-[[runtimes]]
-index = 1
-name = "vllm-inference-1"
-gpus = ["0000:01:00.0"]
-memory_gb = 64
-cpus = 16
-
-[[runtimes]]
-index = 2
-name = "vllm-inference-2"
-gpus = ["0000:02:00.0"]
-
-[network]
-default_interface = "eth0"
-bridge_name = "vllmd-br0"
-"""
 ONE = '[[runtimes]]\nindex = 1\nname = "one"\n'
 TWO = '[[runtimes]]\nindex = 2\nname = "two"\n'
 
@@ -61,7 +38,7 @@ def complaints(text: str, **environ: str) -> list[tuple[str, str]]:
 
 
 def test_example_is_read_as_written() -> None:
-    found = config(EXAMPLE)
+    found = config(REFERENCE)
     assert found.common.user == "sdake"
     assert found.common.state_dir == "/home/sdake/.local/state/vllmd-hypervisor"
     assert found.common.config_dir == "/home/sdake/.config/vllmd"
@@ -96,7 +73,7 @@ def test_runtime_without_sizes_and_gpus_has_the_defaults() -> None:
     ],
 )
 def test_variable_wins_over_the_file(variable: str, value: str, table: str, key: str) -> None:
-    found = config(EXAMPLE, **{variable: value})
+    found = config(REFERENCE, **{variable: value})
     assert getattr(getattr(found, table), key) == value
 
 
