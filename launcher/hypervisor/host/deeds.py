@@ -194,11 +194,8 @@ def plan_folders(
         if missing or path not in ours:
             continue
         found = os.lstat(path)
-        if stat.S_ISLNK(found.st_mode) and found.st_uid in {0, os.geteuid()}:
-            path = os.path.realpath(path)
-            found = os.stat(path)
         if not stat.S_ISDIR(found.st_mode):
-            raise HostError(f"'{path}' is no folder", "move it away")
+            raise HostError(f"'{path}' is no folder", "move it away; a link is not followed")
         former = (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode))
         if (former[0], former[2] & 0o077) != (uid, 0):
             deeds.append(GiveFile(path=path, uid=uid, gid=gid, mode=0o700, former=former))
