@@ -6,6 +6,7 @@ characters, and a reader who is too slow misses something rather than stopping t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import select
@@ -58,8 +59,12 @@ class Console:
             self._show(CONTROLS.sub(b"?", data) if self._is_terminal else data)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; one that nothing was written to is not kept."""
         self._file.close()
+        path = self._file.spec.path
+        with contextlib.suppress(OSError):
+            if os.path.getsize(path) == 0:
+                os.unlink(path)
 
     def _show(self, data: bytes) -> None:
         stream = self._stream

@@ -6,8 +6,11 @@ Nothing is changed here. Every problem goes to the reader, with the variable it 
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import stat
+import time
+from functools import partial
 
 from launcher.config.problems import WARNING, Origin, Problem
 from launcher.config.reader import Refusal
@@ -22,8 +25,10 @@ from launcher.record import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from launcher.hypervisor.environment import EnvironmentReader
-    from launcher.hypervisor.model import Disk, VmSpec
+    from launcher.hypervisor.model import Disk, PublishedPort, VmSpec
     from launcher.hypervisor.pci import PciDevice
     from launcher.hypervisor.rundir import RunDir
 
@@ -31,6 +36,8 @@ BUILD_HINT = "build one with: vllmd-hypervisor image build --output guest/"
 SEED_HINT = "write one with: vllmd-hypervisor generate-init"
 DEFAULT_CMDLINE = "console=ttyS0 root=/dev/vda rw"
 HUGE_PAGES = "/kernel/mm/hugepages"
+DYING_S, PAUSE_S = 2.0, 0.05  # how long a killed VMM may take, and between two looks at it
+SPARE_LOCKED = 1 << 30  # bytes beyond the guest's memory, as libvirt reckons
 
 
 def find_huge_page() -> int:
@@ -51,6 +58,8 @@ def examine(spec: VmSpec, rundir: RunDir, reader: EnvironmentReader, sysfs: str 
     _examine_twins(spec, reader)
     devices = _examine_devices(spec, reader, sysfs)
     _examine_size(spec, reader, sysfs)
+    if devices:
+        _examine_locked_memory(spec, reader)
     _examine_ports(spec, reader)
     _examine_log(spec, reader)
     if is_too_long(rundir):
@@ -126,7 +135,7 @@ def _examine_disk(reader: EnvironmentReader, name: str, disk: Disk, hint: str) -
     contradiction = find_contradiction(disk)
     if contradiction:
         reader.refuse(name, *contradiction)
-    if is_locked(disk):
+    if _stays(partial(is_locked, disk)):
         reader.refuse(
             name,
             f"'{disk.path}' is in use by another guest",
@@ -212,6 +221,19 @@ def _examine_size(spec: VmSpec, reader: EnvironmentReader, sysfs: str) -> None:
         reader.refuse(read.CPUS, message, "give the guest fewer", WARNING)
 
 
+def _examine_locked_memory(spec: VmSpec, reader: EnvironmentReader) -> None:
+    """Devices reach all of the guest's memory at any time: the kernel pins every page of it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    wanted = spec.memory.size + SPARE_LOCKED
+    if hard != resource.RLIM_INFINITY and hard < wanted and os.geteuid() != 0:
+        _lack(
+            reader,
+            read.DEVICES,
+            f"the guest's {wanted >> 20} MiB have to be locked, and the limit is {hard >> 20} MiB",
+            "raise it: LimitMEMLOCK=infinity in the unit, or memlock in /etc/security/limits.conf",
+        )
+
+
 def _lack(reader: EnvironmentReader, name: str, message: str, hint: str) -> None:
     """Note what is not the configuration's fault but this machine's."""
     origin = Origin(kind="environment", name=name)
@@ -220,20 +242,35 @@ def _lack(reader: EnvironmentReader, name: str, message: str, hint: str) -> None
 
 def _examine_ports(spec: VmSpec, reader: EnvironmentReader) -> None:
     for port in spec.network.publish:
-        family = socket.AF_INET6 if ":" in port.host else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as trial:
-            # As QEMU does: a connection that is winding up is no obstacle.
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                trial.bind((port.host, port.host_port))
-                trial.listen(1)
-            except OSError as error:
-                reader.refuse(
-                    read.PUBLISH,
-                    f"{port.host}:{port.host_port} cannot be listened on: "
-                    f"{(error.strerror or '').lower()}",
-                    f"publish another port: {port.host_port + 1}:{port.guest_port}",
-                )
+        if _stays(partial(_find_port_problem, port)):
+            reader.refuse(
+                read.PUBLISH,
+                f"{port.host}:{port.host_port} cannot be listened on: {_find_port_problem(port)}",
+                f"publish another port: {port.host_port + 1}:{port.guest_port}",
+            )
+
+
+def _find_port_problem(port: PublishedPort) -> str:
+    family = socket.AF_INET6 if ":" in port.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as trial:
+        # As QEMU does: a connection that is winding up is no obstacle.
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((port.host, port.host_port))
+            trial.listen(1)
+        except OSError as error:
+            return (error.strerror or str(error)).lower()
+    return ""
+
+
+def _stays(problem: Callable[[], object]) -> bool:
+    """Tell whether a problem stays: a VMM that was just killed gives its things back bit by bit."""
+    until = time.monotonic() + DYING_S
+    while problem():
+        if time.monotonic() > until:
+            return True
+        time.sleep(PAUSE_S)
+    return False
 
 
 def _examine_log(spec: VmSpec, reader: EnvironmentReader) -> None:

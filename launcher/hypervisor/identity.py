@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from launcher.record import record
 
@@ -10,6 +11,7 @@ BOOT_ID = "/proc/sys/kernel/random/boot_id"
 # proc(5), stat: numbered from 1, and the first two stand before the last parenthesis.
 STATE_FIELD, START_FIELD = 3, 22
 ENDED = ("Z", "X")
+DYING_S, PAUSE_S = 2.0, 0.01
 
 
 @record
@@ -21,17 +23,34 @@ class Identity:
     boot: str
 
 
+# In place of a process whose first thread has ended, and others have not.
+DYING = Identity(pid=0, start=0, boot="")
+
+
 def find_identity(pid: int) -> Identity | None:
-    """Return who has a pid now; None where nobody has, or what is left of it is a zombie."""
+    """Return who has a pid now; None where nobody has, or it has ended.
+
+    A process that was killed is there until its last thread has ended, and holds its files and
+    their locks until then: a moment, which is waited for.
+    """
+    until = time.monotonic() + DYING_S
+    while (found := _look(pid)) is DYING and time.monotonic() < until:
+        time.sleep(PAUSE_S)
+    return None if found is DYING else found
+
+
+def _look(pid: int) -> Identity | None:
+    """Return who has a pid; DYING while the first thread has ended and others have not."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             fields = file.read().rpartition(")")[2].split()
         with open(BOOT_ID, encoding="ascii") as file:
             boot = file.read().strip()
+        threads = len(os.listdir(f"/proc/{pid}/task"))
     except OSError:
         return None
     if fields[STATE_FIELD - 3] in ENDED:
-        return None
+        return DYING if threads > 1 else None
     return Identity(pid=pid, start=int(fields[START_FIELD - 3]), boot=boot)
 
 

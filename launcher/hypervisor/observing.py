@@ -10,13 +10,14 @@ from launcher.hypervisor.backend import VmmError, VmmSilentError
 from launcher.hypervisor.backends import connect
 from launcher.hypervisor.identity import is_alive
 from launcher.hypervisor.report import parse_report
-from launcher.hypervisor.rundir import Lock, sweep
+from launcher.hypervisor.rundir import Lock, is_hidden, sweep
 from launcher.hypervisor.state import STARTING, STOPPING
 from launcher.hypervisor.status import (
     IS_RUNNING,
     IS_STARTING,
     IS_STOPPED,
     IS_STOPPING,
+    IS_UNKNOWN,
     IS_UNRESPONSIVE,
     GuestStatus,
 )
@@ -33,6 +34,10 @@ ASK_S = 2.0  # for the VMM's answer; one that boots may take minutes
 
 def observe(name: str, rundir: RunDir) -> GuestStatus:
     """Look how a guest is. What a crashed one has left behind is swept."""
+    if is_hidden(rundir):
+        return GuestStatus(
+            name=name, state=IS_UNKNOWN, detail="it is another user's: ask with sudo"
+        )
     state = rundir.find_state()
     if state is None:
         return GuestStatus(name=name, state=IS_STOPPED)

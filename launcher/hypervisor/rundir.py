@@ -27,7 +27,7 @@ ASKED, FORCED = b"asked\n", b"forced\n"  # what `stopping` holds, once `stop` is
 CONSOLE_LOG, PIDFILE = "console.log", "vmm.pid"
 CONSOLE, REPORT, MONITOR, CONTROL = "console.sock", "report.sock", "monitor.sock", "control.sock"
 API, VSOCK, EVENTS = "api.sock", "vsock.sock", "events"
-LONGEST = "vsock.sock_00000"
+LONGEST = "vsock.sock_0000"  # with the port that reports come to
 SOCKET_PATH_BYTES = 107  # sun_path of unix(7), less its NUL
 LARGEST_FILE = 1 << 20  # bytes; ours are far smaller
 
@@ -86,7 +86,13 @@ def find_rundirs(name: str, environ: Mapping[str, str]) -> list[RunDir]:
 def find_rundir(name: str, environ: Mapping[str, str]) -> RunDir:
     """Return where a guest's files are: the first place that has any, else where they would be."""
     places = find_rundirs(name, environ)
-    return next((each for each in places if os.path.exists(each.file(STATE))), places[0])
+    found = (each for each in places if os.path.exists(each.file(STATE)) or is_hidden(each))
+    return next(found, places[0])
+
+
+def is_hidden(rundir: RunDir) -> bool:
+    """Tell whether there is a guest of somebody else, which is not for our eyes."""
+    return os.path.isdir(rundir.path) and not os.access(rundir.path, os.R_OK | os.X_OK)
 
 
 def is_too_long(rundir: RunDir) -> bool:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     Gather: TypeAlias = Callable[[VmSpec, Mapping[str, str]], Tools]
 
+LOCK_S, PAUSE_S = 3.0, 0.05  # how long somebody may sweep, and between two looks at it
+
 
 @record
 class Plan:
@@ -118,18 +120,28 @@ def hold(plan: Plan) -> Iterator[Lock]:
     Raises:
         HostError: somebody else holds it, or it cannot be made.
     """
-    make_rundir(plan.rundir)
-    lock = Lock(plan.rundir)
-    if not lock.acquire():
-        raise HostError(
-            f"guest '{plan.spec.name}' is being started or stopped by somebody else",
-            "wait for it, or set VLLMD_HYPERVISOR_NAME to another name",
-        )
+    lock = _take_lock(plan)
     try:
         sweep(plan.rundir)
         yield lock
     finally:
         tidy(plan.rundir, lock)
+
+
+def _take_lock(plan: Plan) -> Lock:
+    """Take the lock; `status` holds it for a moment where it sweeps, and removes the folder."""
+    lock = Lock(plan.rundir)
+    until = time.monotonic() + LOCK_S
+    make_rundir(plan.rundir)
+    while not lock.acquire():
+        if time.monotonic() > until:
+            raise HostError(
+                f"guest '{plan.spec.name}' is being started or stopped by somebody else",
+                "wait for it, or set VLLMD_HYPERVISOR_NAME to another name",
+            )
+        time.sleep(PAUSE_S)
+        make_rundir(plan.rundir)
+    return lock
 
 
 def tidy(rundir: RunDir, lock: Lock) -> None:

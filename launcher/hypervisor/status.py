@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 IS_STOPPED, IS_STARTING, IS_RUNNING = "stopped", "starting", "running"
 IS_PAUSED, IS_STOPPING, IS_UNRESPONSIVE = "paused", "stopping", "unresponsive"
+IS_UNKNOWN = "unknown"
 # As init scripts answer (Linux Standard Base, "Init Script Actions").
 EXIT_RUNNING, EXIT_STOPPED, EXIT_UNKNOWN = 0, 3, 4
 MIB = 1 << 20

@@ -24,6 +24,7 @@ from launcher.hypervisor.ladder import (
     split_due,
 )
 from launcher.hypervisor.observing import sweep_dead
+from launcher.hypervisor.rundir import is_hidden
 from launcher.hypervisor.state import STARTING
 
 TYPE_CHECKING = False
@@ -45,6 +46,8 @@ def stop_guest(rundir: RunDir, grace_s: float, *, force: bool) -> str:
     Raises:
         HostError: it cannot be stopped, by any means.
     """
+    if is_hidden(rundir):
+        raise HostError("the guest is another user's", "stop it with sudo, or as that user")
     state = rundir.find_state()
     if state is None:
         return WAS_STOPPED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
     from launcher.hypervisor.identity import Identity
 
 OURS = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC")  # systemd hears from us alone
+
+
+def _prepare(parent: int) -> None:
+    """In the child, before its exec: may lock what we may, and ends with us if it has to."""
+    _, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (hard, hard))
+    if parent:
+        end_with_parent(parent)
 
 
 class VmmProcess:
@@ -45,7 +54,7 @@ class VmmProcess:
                 stderr=writing,
                 start_new_session=True,
                 # There is no thread yet that could hold a lock over the fork.
-                preexec_fn=None if outlives_us else lambda: end_with_parent(parent),  # noqa: PLW1509
+                preexec_fn=lambda: _prepare(0 if outlives_us else parent),  # noqa: PLW1509
             )
         except OSError as error:
             os.close(self.output)

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.hypervisor.guest.seed import write_seed_image
+from launcher.hypervisor.identity import find_identity
 from launcher.hypervisor.model import SEED_CONFIG
 from tests.support import tiny_guest
 from tests.support.launching import ROOT, Asked
-from tests.support.processes import MARK, is_alive, kill_marked, marked_pids
+from tests.support.processes import MARK, kill_marked, marked_pids
 from tests.support.wait import wait_until
 
 if TYPE_CHECKING:
@@ -255,4 +256,4 @@ class Listener:
 def kill(pid: int) -> None:
     """Kill a process, and wait until it has gone."""
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not is_alive(pid), f"process {pid} has gone")
+    wait_until(lambda: find_identity(pid) is None, f"process {pid} has gone")

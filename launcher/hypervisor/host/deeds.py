@@ -196,7 +196,7 @@ def plan_folders(
             continue
         found = os.lstat(path)
         if not stat.S_ISDIR(found.st_mode):
-            raise HostError(f"'{path}' is no folder", "move it away")
+            raise HostError(f"'{path}' is no folder", "move it away; a link is not followed")
         former = (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode))
         if (former[0], former[2] & 0o077) != (uid, 0):
             deeds.append(GiveFile(path=path, uid=uid, gid=gid, mode=0o700, former=former))

@@ -6,10 +6,12 @@ import fcntl
 import os
 import socket
 import struct
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
+from launcher.hypervisor.rundir import Lock, RunDir, make_rundir
 from tests.support.commands import obey_permissions
 
 if TYPE_CHECKING:
@@ -177,3 +179,47 @@ def test_unknown_variable_is_a_warning(qemu: Host) -> None:
     assert f"warning: {P}CPU_COUNTS: " in asked.stderr
     assert f"did you mean '{P}CPU_COUNT'?" in asked.stderr
     assert asked.stdout.startswith("/")
+
+
+def test_guest_of_another_user_is_not_called_stopped(qemu: Host) -> None:
+    env = qemu.environ()
+    qemu.rundir().mkdir(parents=True)
+    qemu.rundir().chmod(0)
+    asked = qemu.ask("status", env=env, before=obey_permissions)
+    assert asked.code == 4
+    assert asked.stdout == "default: unknown (it is another user's: ask with sudo)\n"
+    stopped = qemu.ask("stop", env=env, before=obey_permissions)
+    assert (stopped.code, stopped.stderr.splitlines()[0]) == (
+        69,
+        "error: the guest is another user's",
+    )
+
+
+def test_failed_start_leaves_no_empty_log(qemu: Host) -> None:
+    said = refusal(qemu, KERNEL_FILEPATH=str(qemu.folder / "kernel"), LOG_FILEPATH="/dev/stdout")
+    assert "ended before the guest ran" in said
+
+
+def test_start_waits_for_who_tidies_up(qemu: Host) -> None:
+    env = qemu.environ()
+    rundir = RunDir(path=str(qemu.rundir()))
+    os.makedirs(os.path.dirname(rundir.path))
+    make_rundir(rundir)
+    lock = Lock(rundir)
+    assert lock.acquire()
+    process = qemu.start(env=env)
+    threading.Timer(1, lock.release).start()
+    qemu.wait_state("running", env)
+    assert process.poll() is None
+
+
+def test_start_beside_another_start_is_refused(qemu: Host) -> None:
+    rundir = RunDir(path=str(qemu.rundir()))
+    os.makedirs(os.path.dirname(rundir.path))
+    make_rundir(rundir)
+    lock = Lock(rundir)
+    assert lock.acquire()
+    asked = qemu.ask("start", env=qemu.environ())
+    lock.release()
+    assert asked.code == 69
+    assert "guest 'default' is being started or stopped by somebody else" in asked.stderr

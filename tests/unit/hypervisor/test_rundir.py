@@ -104,8 +104,8 @@ def test_state_of_no_guest_is_none(rundir: RunDir) -> None:
 
 
 def test_path_is_too_long_from_108_bytes_on() -> None:
-    assert not is_too_long(RunDir(path="/" + "x" * 89))
-    assert is_too_long(RunDir(path="/" + "x" * 90))
+    assert not is_too_long(RunDir(path="/" + "x" * 90))
+    assert is_too_long(RunDir(path="/" + "x" * 91))
 
 
 def test_process_is_alive_only_as_itself() -> None:

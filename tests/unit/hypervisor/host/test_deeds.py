@@ -60,6 +60,15 @@ def test_folder_with_something_in_it_stays(tmp_path: Path) -> None:
     assert (tmp_path / "a/file").exists()
 
 
+def test_link_in_the_place_of_a_folder_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret").chmod(0o755)
+    (tmp_path / "a").symlink_to("secret")
+    with pytest.raises(HostError, match="is no folder"):
+        plan(tmp_path / "a")
+    assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o755
+
+
 def test_file_in_the_place_of_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     with pytest.raises(HostError, match="is no folder"):
