@@ -187,12 +187,11 @@ def plan_folders(
     """
     deeds: list[MakeFolder | GiveFile] = []
     planned: set[str] = set()
-    for each in paths:
-        path = os.path.realpath(each) if _is_trusted_link(each) else each
+    for path in paths:
         missing = _missing(path)
         deeds += [MakeFolder(path=p, uid=uid, gid=gid) for p in missing if p not in planned]
         planned.update(missing)
-        if missing or each not in ours:
+        if missing or path not in ours:
             continue
         found = os.lstat(path)
         if not stat.S_ISDIR(found.st_mode):
@@ -201,11 +200,6 @@ def plan_folders(
         if (former[0], former[2] & 0o077) != (uid, 0):
             deeds.append(GiveFile(path=path, uid=uid, gid=gid, mode=0o700, former=former))
     return deeds
-
-
-def _is_trusted_link(path: str) -> bool:
-    """Tell whether a path is a link that root has made, or we."""
-    return os.path.islink(path) and os.lstat(path).st_uid in {0, os.geteuid()}
 
 
 def _missing(path: str) -> list[str]:
