@@ -195,14 +195,12 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
     address = server_address(instance)
     strict = config.master.unknown_flags == "error"
     flags = plan_flags(instance, facts.catalogue, problems, strict=strict)
-    worker = spread is not None and spread.is_worker()
     if spread is not None and not spread.takes_flags(facts):
         flags, instance = (), replace(instance, extra_args=())
     tokens = (token for each in flags for token in each.tokens)
     env = _environment(instance, config.master.env, facts, problems)
     chosen = tuple(each for each in env if (each.name, each.value) not in STANDARD_ENV)
     check_overridden(instance, chosen, facts, problems)
-    keyed = API_KEY in facts.environ or any(variable.name == API_KEY for variable in env)
     if spread is not None and spread.link() is not None:
         start = StartMode(mode="cold", reason="it spans several machines")
     else:
@@ -214,32 +212,17 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
         argv=(*prefix, *tokens, *instance.extra_args),
         env=env,
         unset=(*UNSET, PORT_VARIABLE) if is_hijacked_port(facts.environ) else UNSET,
-        log=LogSpec(
-            path=log_path(instance),
-            max_bytes=control.log_max_mb * MEGABYTE,
-            keep=control.log_keep,
-        ),
-        foreground=not control.background,
-        probe=None if worker else health_probe(address, _canary(instance)),
         link=spread.link() if spread is not None else None,
         after=(*after, weights.name) if weights else after,
         gpus=gpus,
-        everywhere=not worker
-        and not address.socket_path
-        and address.interface() == EVERY_INTERFACE,
         warm=start.warm,
         locks=_locks(instance, facts),
         restart=restart,
-        liveness_interval_s=control.health_interval_s,
-        liveness_failures=control.health_failures,
-        liveness_timeout_s=control.health_timeout_s,
-        stall_timeout_s=control.stall_timeout_s,
-        startup_timeout_s=control.startup_timeout_s,
-        stop_timeout_s=control.stop_timeout_s,
-        try_it=render_request(instance, address, keyed=keyed)
-        if is_vllm_module(facts.module) and not worker
-        else "",
     )
+    process = _controlled(process, instance)
+    if spread is None or not spread.is_worker():
+        keyed = API_KEY in facts.environ or any(variable.name == API_KEY for variable in env)
+        process = _answering(process, instance, address, facts, keyed=keyed)
     return InstancePlan(
         instance=instance,
         process=process,
@@ -249,6 +232,39 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
         start=start,
         weights=replace(weights, after=after) if weights else None,
         membership=spread.membership if spread is not None else None,
+    )
+
+
+def _controlled(process: ProcessSpec, instance: Instance) -> ProcessSpec:
+    """Add what the control table says of a process: its log, and how long it may take for what."""
+    control = instance.control
+    return replace(
+        process,
+        log=LogSpec(
+            path=log_path(instance),
+            max_bytes=control.log_max_mb * MEGABYTE,
+            keep=control.log_keep,
+        ),
+        foreground=not control.background,
+        liveness_interval_s=control.health_interval_s,
+        liveness_failures=control.health_failures,
+        liveness_timeout_s=control.health_timeout_s,
+        stall_timeout_s=control.stall_timeout_s,
+        startup_timeout_s=control.startup_timeout_s,
+        stop_timeout_s=control.stop_timeout_s,
+    )
+
+
+def _answering(
+    process: ProcessSpec, instance: Instance, address: Address, facts: Facts, *, keyed: bool
+) -> ProcessSpec:
+    """Add how a process is asked that answers requests; a worker on another machine does not."""
+    asked = is_vllm_module(facts.module)
+    return replace(
+        process,
+        probe=health_probe(address, _canary(instance)),
+        everywhere=not address.socket_path and address.interface() == EVERY_INTERFACE,
+        try_it=render_request(instance, address, keyed=keyed) if asked else "",
     )
 
 
