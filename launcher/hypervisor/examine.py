@@ -60,6 +60,7 @@ def examine(spec: VmSpec, rundir: RunDir, reader: EnvironmentReader, sysfs: str 
     _examine_size(spec, reader, sysfs)
     if devices:
         _examine_locked_memory(spec, reader)
+    _examine_tap(spec, reader, sysfs)
     _examine_ports(spec, reader)
     _examine_log(spec, reader)
     if is_too_long(rundir):
@@ -238,6 +239,18 @@ def _lack(reader: EnvironmentReader, name: str, message: str, hint: str) -> None
     """Note what is not the configuration's fault but this machine's."""
     origin = Origin(kind="environment", name=name)
     reader.problems.append(Problem(message=message, hint=hint, origin=origin, missing=True))
+
+
+def _examine_tap(spec: VmSpec, reader: EnvironmentReader, sysfs: str) -> None:
+    """Both VMMs make a tap that is missing, if they may: that takes the rights of root."""
+    tap = spec.network.tap
+    if tap and os.geteuid() != 0 and not os.path.exists(f"{sysfs}/class/net/{tap}"):
+        _lack(
+            reader,
+            read.NET,
+            f"there is no network device '{tap}', and this user cannot make one",
+            "make it with: sudo vllmd-hypervisor initialize",
+        )
 
 
 def _examine_ports(spec: VmSpec, reader: EnvironmentReader) -> None:
