@@ -85,6 +85,16 @@ test: $(VENV)/.dev ## all suites that this machine can run; REQUIRE=all allows n
 	export VLLMD_TEST_VLLM_PYTHON; \
 	exec $(BIN)/python -m pytest $(SUITES) $(PYTEST)
 
+# Debian's Python runs vLLM's packages: both have to be of one version.
+.PHONY: guest
+guest: $(BIN)/vllmd ## build a guest image with the demo model in build/guest (QEMU, mmdebstrap)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[hypervisor]'
+	@packages=$$("$$($(VLLM_PYTHON))" -c 'import sysconfig; print(sysconfig.get_path("purelib"))'); \
+	$(BIN)/vllmd demo-model '$(DEMO_MODEL)'; \
+	exec $(BIN)/vllmd-hypervisor image build --force --output build/guest \
+		--include libnuma1,libgomp1,libtcmalloc-minimal4 \
+		--add "$$packages:/opt/vllm" --add '$(DEMO_MODEL):/models/demo'
+
 # Boots a guest with vLLM inside, on an emulated CPU where there is no KVM: that takes minutes.
 .PHONY: test-vm-vllm
 test-vm-vllm: $(VENV)/.dev ## serve the demo model with real vLLM inside a guest

@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks.processes import memory_of
+from benchmarks.processes import descendants, memory_of
 from benchmarks.report import Measurement, machine, render_table, write_json
 from launcher.hypervisor.guest.manifest import require_manifest
 from launcher.hypervisor.guest.seed import write_seed_image
@@ -67,6 +67,7 @@ class Times:
     running_s: float
     healthy_s: float
     stop_s: float
+    cpu_s: float  # of the program and all below it, until healthy: little depends on the load
     memory: int = 0  # of the supervisor, in kB: what it shares with nobody
 
 
@@ -133,12 +134,15 @@ def run_ours(place: Place) -> Times:
         running_s = time.monotonic() - began
         place.wait_healthy()
         healthy_s = time.monotonic() - began
+        cpu_s = processor_seconds(process.pid)
         memory = memory_of(process.pid).pss
         began = time.monotonic()
         subprocess.run([*HYPERVISOR, "stop"], env=environ, check=True, capture_output=True)
         stop_s = time.monotonic() - began
         process.wait(PATIENCE_S)
-    return Times(running_s=running_s, healthy_s=healthy_s, stop_s=stop_s, memory=memory)
+    return Times(
+        running_s=running_s, healthy_s=healthy_s, stop_s=stop_s, cpu_s=cpu_s, memory=memory
+    )
 
 
 def run_plain(place: Place) -> Times:
@@ -150,11 +154,12 @@ def run_plain(place: Place) -> Times:
         running_s = time.monotonic() - began
         place.wait_healthy()
         healthy_s = time.monotonic() - began
+        cpu_s = processor_seconds(process.pid)
         began = time.monotonic()
         press_button(monitor)
         process.wait(PATIENCE_S)
         stop_s = time.monotonic() - began
-    return Times(running_s=running_s, healthy_s=healthy_s, stop_s=stop_s)
+    return Times(running_s=running_s, healthy_s=healthy_s, stop_s=stop_s, cpu_s=cpu_s)
 
 
 def plain_words(place: Place, monitor: str) -> list[str]:
@@ -203,6 +208,18 @@ def _process(words: list[str], environ: dict[str, str]) -> Iterator[subprocess.P
         process.wait(PATIENCE_S)
 
 
+def processor_seconds(pid: int) -> float:
+    """Return the processor time of a process and all below it, children that ended too."""
+    ticks = 0
+    for each in (pid, *descendants(pid)):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            words = (
+                Path(f"/proc/{each}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+            )
+            ticks += sum(map(int, words[11:15]))  # proc(5): utime, stime, cutime, cstime
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def bare_memory() -> int:
     """Return what a Python that does nothing takes, in kB."""
     words = [sys.executable, "-c", "print(flush=True); input()"]
@@ -216,7 +233,8 @@ def bare_memory() -> int:
 
 def measure(image: ImageManifest, runs: int) -> list[Measurement]:
     """Boot guests in turns, so that noise of the machine hits both alike."""
-    ours, plain = [], []
+    ours: list[Times] = []
+    plain: list[Times] = []
     for number in range(runs):
         print(f"guest {number + 1} of {runs} ...", file=sys.stderr)
         for run, found in ((run_plain, plain), (run_ours, ours)):
@@ -225,6 +243,7 @@ def measure(image: ImageManifest, runs: int) -> list[Measurement]:
     rows = [
         ("exec to entrypoint running", "running_s"),
         ("exec to healthy", "healthy_s"),
+        ("processor time until healthy", "cpu_s"),
         ("stop", "stop_s"),
     ]
     measurements = []

@@ -50,9 +50,13 @@ def running(argv: tuple[str, ...], environ: Mapping[str, str]) -> Iterator[subpr
 
 
 def descendants(pid: int) -> list[int]:
-    """Return the children of a process, their children, and so on (proc(5), `children`)."""
+    """Return the children of a process, their children, and so on (proc(5), `children`).
+
+    Each thread has those that it has made itself.
+    """
     try:
-        words = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+        tasks = sorted(Path(f"/proc/{pid}/task").iterdir())
+        words = [word for task in tasks for word in (task / "children").read_text().split()]
     except (FileNotFoundError, ProcessLookupError):
         return []
     return [below for word in words for below in (int(word), *descendants(int(word)))]

@@ -26,7 +26,7 @@ from launcher.server.catalogue.advice import explain_unknown  # noqa: E402
 from launcher.server.catalogue.data import load_catalogue, load_help  # noqa: E402
 from launcher.server.catalogue.successors import SUCCESSORS  # noqa: E402
 from launcher.server.cluster import CLUSTER_KEYS  # noqa: E402
-from launcher.server.model import CLIENT_KEYS, CONTROL_KEYS, MASTER_KEYS  # noqa: E402
+from launcher.server.keys import CLIENT_KEYS, CONTROL_KEYS, MASTER_KEYS  # noqa: E402
 from launcher.server.presets import PRESETS  # noqa: E402
 from launcher.server.schema import render_file_schema  # noqa: E402
 

@@ -15,7 +15,7 @@ from launcher.server.catalogue.data import load_catalogue, load_environment, loa
 from launcher.server.catalogue.texts import environment_history, environment_names, find_help
 from launcher.server.catalogue.values import expected_of
 from launcher.server.cluster import CLUSTER_KEYS
-from launcher.server.model import CLIENT_KEYS, CONTROL_KEYS, MASTER_KEYS
+from launcher.server.keys import CLIENT_KEYS, CONTROL_KEYS, MASTER_KEYS
 from launcher.server.presets import PRESETS
 from launcher.server.secret_values import SECRET_OPTIONS
 

@@ -16,6 +16,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+# Packages that only some commands need, and which extra of ours brings each.
+EXTRAS = {"pycdlib": "hypervisor", "pyroute2": "hypervisor"}
+
 # Command -> what it does, in the words of `vllmd --help`. Each is a module of this package with
 # a `main(argv, environ)`; only the one that is asked for is imported.
 COMMANDS = {
@@ -88,6 +91,8 @@ def enter(door: FrontDoor, argv: list[str] | None, environ: Mapping[str, str] | 
         sys.stdout.flush()  # here, where it can still be said that it failed
     except LauncherError as error:
         code = _report(error)
+    except ModuleNotFoundError as error:
+        code = _report_missing(error)
     except KeyboardInterrupt:
         code = INTERRUPTED
     except BrokenPipeError:
@@ -120,6 +125,20 @@ def _discard_output() -> None:
 def _report_full() -> int:
     _discard_output()
     return _report(HostError("the output cannot be written: the disk is full", "make room on it"))
+
+
+def _report_missing(error: ModuleNotFoundError) -> int:
+    """Say how to get a package that is not here; one that nobody chooses to leave out is a bug."""
+    package = (error.name or "").partition(".")[0]
+    extra = EXTRAS.get(package)
+    if extra is None:
+        return _report_bug()
+    return _report(
+        HostError(
+            f"the Python package '{package}' is not installed",
+            f"install it with: pip install 'vllmd[{extra}]'",
+        )
+    )
 
 
 def _report_bug() -> int:

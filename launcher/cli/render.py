@@ -63,6 +63,7 @@ def parse_render(words: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--image",
         default=defaults.image,
+        type=_image,
         help="container image, with vLLM and vllmd in it (default: %(default)s)",
     )
     parser.add_argument(
@@ -81,6 +82,7 @@ def parse_render(words: list[str]) -> argparse.Namespace:
         "--program",
         metavar="PATH",
         default=defaults.program,
+        type=_program,
         help="systemd: where vllmd is (default: %(default)s)",
     )
     arguments = parser.parse_args(words)
@@ -95,6 +97,20 @@ def _name(text: str) -> str:
         raise argparse.ArgumentTypeError(
             f"'{text}' is no name that DNS allows; write it like {label(text)}"
         )
+    return text
+
+
+def _image(text: str) -> str:
+    if not text or not text.isprintable() or " " in text:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no container image; write it like registry.example.org/vllmd:latest"
+        )
+    return text
+
+
+def _program(text: str) -> str:
+    if not text.startswith("/") or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"'{text}' is no absolute path, which a unit needs")
     return text
 
 

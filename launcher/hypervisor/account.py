@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import pwd
 
@@ -49,6 +50,15 @@ def find_owner(user: str) -> tuple[tuple[int, int], str]:
             f"create it by 'useradd --create-home {user}', or set another as global.user",
         ) from None
     return (entry.pw_uid, entry.pw_gid), entry.pw_dir
+
+
+def has_group(name: str) -> bool:
+    """Tell whether this host has a group."""
+    try:
+        grp.getgrnam(name)
+    except KeyError:
+        return False
+    return True
 
 
 def _entry(uid: int) -> tuple[str, str]:

@@ -110,6 +110,7 @@ class ForkServer:
         self.warm = warm
         self.failure = ""  # why it is of no use any more
         self.stale = False  # because its packages have changed
+        self.reaped = False  # its pid may be another process's by now
         self.news: list[str] = []  # what there is to say, for whoever takes it
         self._environ = environ
         self._waiting: list[Wanted] = []
@@ -164,7 +165,7 @@ class ForkServer:
         except BlockingIOError:
             if now < self.due:
                 return answers
-            child.send(self.pid, signal.SIGKILL)
+            self.kill()
             late = "did not fork in time" if self._ready else "did not import in time"
             return answers + self.end(late)
         except ConnectionResetError:
@@ -187,6 +188,11 @@ class ForkServer:
         self.due = NEVER
         self._socket.close()
         return [Refused(wanted=wanted, reason=f"the fork server {reason}") for wanted in left]
+
+    def kill(self) -> None:
+        """Kill its process, if that is still there."""
+        if not self.reaped:
+            child.send(self.pid, signal.SIGKILL)
 
     def _heard(self, said: dict[str, object], now: float) -> list[Answer]:
         if "refused" in said:

@@ -50,6 +50,7 @@ from launcher.process.outcome import NotStarted
 from launcher.process.outputs import Outputs
 from launcher.process.signals import STOPPING
 from launcher.process.starter import Starter
+from launcher.process.watches import Watches
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,7 +58,6 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from launcher.process.events import Action, Event
-    from launcher.process.health import HealthWatch
     from launcher.process.outcome import Outcome
     from launcher.process.service import Service
     from launcher.process.signals import SignalPipe
@@ -67,7 +67,6 @@ if TYPE_CHECKING:
 
 LONGEST_SLEEP_MS = 86_400_000  # poll(2) takes an int
 NEVER = float("inf")
-_WATCHED = (State.STARTING, State.READY)
 
 
 class Supervisor:
@@ -104,8 +103,7 @@ class Supervisor:
         self._outputs = Outputs(specs)
         self._starter = Starter(self._outputs, environ)
         self._answers = FirstAnswers()
-        self._watches: dict[str, HealthWatch] = {}
-        self._tended: Fleet | None = None  # as it was when watches were last dropped
+        self._watches = Watches(environ)
         self._reload = reload
         self._hangup_reloads = hangup_reloads and reload is not None
         self._endpoints = endpoints
@@ -182,13 +180,7 @@ class Supervisor:
         self._pids[start.pid] = spec.name
         self._outputs.began(spec.name, start)
         self._memory.began(spec)
-        if spec.probe is not None:
-            # `socket` takes a third of an interpreter start to import: after the first exec.
-            from launcher.process.health import HealthWatch  # noqa: PLC0415
-
-            self._watches[spec.name] = HealthWatch(
-                spec, spec.probe, time.monotonic(), self._environ
-            )
+        self._watches.begin(spec, time.monotonic())
         return Spawned(name=spec.name, pid=start.pid, forked=start.warm)
 
     def _open_service(self, endpoints: Endpoints) -> Service:
@@ -238,18 +230,14 @@ class Supervisor:
 
     def _read(self, name: str) -> None:
         self._outputs.read(name)
-        watch = self._watches.get(name)
-        if watch is not None:
-            watch.hurry(time.monotonic())
+        self._watches.hurry(name, time.monotonic())
 
     def _watched(self, outputs: Iterable[int]) -> select.poll:
         """Return what to wait for, the outputs of processes among it."""
         poll = select.poll()
         for descriptor in (self._signals.descriptor, *outputs):
             poll.register(descriptor, select.POLLIN)
-        for watch in self._watches.values():
-            if watch.descriptor is not None:
-                poll.register(watch.descriptor, watch.events)
+        self._watches.register(poll)
         self._outputs.register(poll)
         self._links.register(poll)
         self._starter.watch(poll)
@@ -260,8 +248,7 @@ class Supervisor:
     def _patience(self) -> int | None:
         """Return the milliseconds until the nearest deadline, rounded up; None without one."""
         deadline = self._fleet.deadline()
-        dues = [self._memory.due, self._starter.due, self._links.due]
-        dues += [watch.due for watch in self._watches.values()]
+        dues = [self._memory.due, self._starter.due, self._links.due, self._watches.due]
         times = [due for due in dues if due < NEVER]
         if deadline is not None:
             times.append(deadline)
@@ -356,26 +343,18 @@ class Supervisor:
                 child.send(member.pid, number)
 
     def _tend_watches(self, ready: dict[int, int]) -> None:
-        self._drop_watches()
-        now = time.monotonic()
-        for name, watch in list(self._watches.items()):
-            if watch.due > now and (watch.descriptor is None or watch.descriptor not in ready):
-                continue
-            was_healthy = watch.healthy
-            watch.tend(now)
+        for name, watch in self._watches.tend(self._fleet, ready, time.monotonic()):
             if watch.sick:
-                watch.close()
-                del self._watches[name]
                 self._happened(Unhealthy(name=name, reason=watch.sick))
-            elif watch.healthy and not was_healthy:
-                doubt = self._answers.doubt(self._fleet.member(name), watch)
-                if doubt:
-                    self._distrust(name, doubt)
-                    continue
-                self._happened(Healthy(name=name))
-                phases = self._outputs.phases(name)
-                if phases:
-                    self._outputs.print(f"{name}: {phases}")
+                continue
+            doubt = self._answers.doubt(self._fleet.member(name), watch)
+            if doubt:
+                self._distrust(name, doubt)
+                continue
+            self._happened(Healthy(name=name))
+            phases = self._outputs.phases(name)
+            if phases:
+                self._outputs.print(f"{name}: {phases}")
 
     def _distrust(self, name: str, doubt: str) -> None:
         """Start a forked server cold whose first answer is not what it should be."""
@@ -387,16 +366,6 @@ class Supervisor:
         """Tend what holds together the parts of a server on several machines."""
         for event in self._links.tend(self._fleet, ready, time.monotonic(), self._outputs.print):
             self._happened(event)
-
-    def _drop_watches(self) -> None:
-        """Stop asking those who stop or have ended."""
-        if self._fleet is self._tended:
-            return  # every line of a log brings us here: only look where something has changed
-        self._tended = self._fleet
-        members = self._fleet.members
-        alive = {member.spec.name for member in members if member.state in _WATCHED}
-        for name in self._watches.keys() - alive:
-            self._watches.pop(name).close()
 
     def _tend_memory(self) -> None:
         for name, text in self._memory.tend(time.monotonic()):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import signal
 
 from launcher.errors import StartError
 from launcher.process import child
@@ -125,7 +124,8 @@ class Warmth:
         """Note the end of a child that is no member: a fork server, or one we are to be told of."""
         name = self._failed.pop(pid, "")
         for server in self._servers.values():
-            name = server.spec.name if server.pid == pid else name
+            if server.pid == pid:
+                name, server.reaped = server.spec.name, True
         if self._closed.pop(pid, ""):
             return
         if name:
@@ -207,7 +207,8 @@ class Warmth:
 
     def _drop(self, key: Hashable, server: ForkServer) -> None:
         del self._servers[key]
-        self._failed[server.pid] = server.spec.name
+        if not server.reaped:
+            self._failed[server.pid] = server.spec.name
         if not server.stale:
             self._failures[key] = self._failures.get(key, 0) + 1
         self._outputs.print(f"{server.spec.name}: {server.failure}")
@@ -222,6 +223,7 @@ class Warmth:
 
     def _close(self, key: Hashable, server: ForkServer) -> None:
         del self._servers[key]
-        self._closed[server.pid] = server.spec.name
+        if not server.reaped:
+            self._closed[server.pid] = server.spec.name
         server.end("is not needed any more")
-        child.send(server.pid, signal.SIGKILL)
+        server.kill()

@@ -14,11 +14,9 @@ from launcher.config.reader import (
     read_keys,
     read_table,
 )
+from launcher.server.keys import CLIENT_KEYS, CONTROL_KEYS, MASTER_KEYS
 from launcher.server.model import (
-    CLIENT_KEYS,
-    CONTROL_KEYS,
     INSTANCE_TABLES,
-    MASTER_KEYS,
     SHARED_TABLES,
     TOP_LEVEL_TABLES,
     ClientConfig,

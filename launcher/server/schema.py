@@ -5,13 +5,8 @@ from __future__ import annotations
 from launcher.config.timeout_profiles import PROFILES
 from launcher.server.catalogue.schema import render_schema
 from launcher.server.cluster import CLUSTER_KEYS
-from launcher.server.model import (
-    CLIENT_KEYS,
-    CONTROL_KEYS,
-    MASTER_KEYS,
-    START_MODES,
-    TOP_LEVEL_TABLES,
-)
+from launcher.server.keys import CLIENT_KEYS, CONTROL_KEYS, MASTER_KEYS, START_MODES
+from launcher.server.model import TOP_LEVEL_TABLES
 from launcher.server.presets import PRESETS
 
 TYPE_CHECKING = False

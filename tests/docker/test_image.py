@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support.containers import Boxes, Wish
 from tests.support.images import build_image
 from tests.support.launching import ROOT, Stub
+from tests.support.pixi_mirror import VERSION, Mirror
 from tests.support.rendering import require_tool
 from tests.support.wait import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -32,7 +37,7 @@ def test_image_runs_the_launcher_as_a_user_without_privileges(engine: Any, image
 
 def test_image_says_what_it_is(engine: Any, base: str, pyz: object) -> None:
     assert pyz
-    name = build_image(engine, base, VERSION="1.2.3", REVISION="abc")
+    name = build_image(engine, base, "labelled", VERSION="1.2.3", REVISION="abc")
     labels = engine.images.get(name).labels
     assert labels["org.opencontainers.image.title"] == "vllmd"
     assert labels["org.opencontainers.image.version"] == "1.2.3"
@@ -60,6 +65,24 @@ def test_container_is_unhealthy_when_a_server_has_failed(boxes: Boxes) -> None:
 def test_container_with_a_command_only_is_healthy(boxes: Boxes) -> None:
     box = boxes.run(Wish(command=("sleep", "600"), options={"healthcheck": OFTEN, "init": True}))
     wait_until(lambda: box.health() == "healthy", "the container to be healthy", 60)
+
+
+@pytest.fixture
+def mirror(tmp_path: Path) -> Iterator[Mirror]:
+    with Mirror(tmp_path).served() as mirror:
+        yield mirror
+
+
+def test_image_has_the_pixi_that_was_asked_for(
+    engine: Any, base: str, image: str, mirror: Mirror
+) -> None:
+    assert image  # whose layers are taken
+    wanted = {"PIXI_VERSION": VERSION, "PIXI_RELEASES": mirror.url}
+    name = build_image(engine, base, "pixi", PIXI_SHA256=mirror.sha256, **wanted)
+    said = engine.containers.run(name, ["pixi", "--version"], entrypoint="", remove=True)
+    assert said == b"pixi 9.9.9\n"
+    with pytest.raises(AssertionError, match="has the checksum"):
+        build_image(engine, base, "pixi", PIXI_SHA256="0" * 64, **wanted)
 
 
 def test_compose_file_is_taken_by_docker_compose() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from launcher.cli.main import COMMANDS
 from tests.support.containers import CONFIG, Boxes, Wish
 from tests.support.images import LABEL, REPOSITORY
 from tests.support.launching import Stub
@@ -52,6 +53,15 @@ def say(boxes: Boxes, *words: str) -> tuple[int, str]:
 
 def test_one_file_checks(boxes: Boxes) -> None:
     assert say(boxes, "check", CONFIG) == (0, "ok: would start a\n")
+
+
+def test_one_file_has_every_command(boxes: Boxes) -> None:
+    loop = "for name; do vllmd $name --help >/dev/null || echo $name; done"
+    entrypoint = ["sh", "-c", loop, "sh", *COMMANDS]
+    box = boxes.run(Wish(options={"entrypoint": entrypoint}))
+    assert box.wait() == 0
+    assert box.stdout() == "generate\nbatch\n"  # a client's, and its library is not in the file
+    assert box.stderr().count("hint: pip install 'vllmd[client]'") == 2
 
 
 def test_one_file_finds_mistakes(boxes: Boxes) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from launcher.server.cluster import CLUSTER_KEYS
-from launcher.server.model import CLIENT_KEYS, CONTROL_KEYS, MASTER_KEYS
+from launcher.server.keys import CLIENT_KEYS, CONTROL_KEYS, MASTER_KEYS
 from launcher.server.schema import KEY_SCHEMAS
 from tests.support.require import require
 

@@ -93,16 +93,18 @@ def _root_file_system(name: str) -> Path:
     return archive
 
 
-def build_image(client: Any, base: str, **arguments: str) -> str:
+def build_image(client: Any, base: str, tag: str = "latest", **arguments: str) -> str:
     """Build the project's Dockerfile on a base image; return the name of the image.
+
+    The build has the network of this machine: a test may serve what it fetches.
 
     Raises:
         AssertionError: it cannot be built; the build's output is shown.
     """
-    name = f"{REPOSITORY}:latest"
+    name = f"{REPOSITORY}:{tag}"
     try:
         client.images.build(
-            path=ROOT, dockerfile=DOCKERFILE, tag=name, rm=True, forcerm=True,
+            path=ROOT, dockerfile=DOCKERFILE, tag=name, rm=True, forcerm=True, network_mode="host",
             buildargs={"BASE": base, **arguments}, labels={LABEL: "1"},
         )  # fmt: skip
     except BuildError as error:

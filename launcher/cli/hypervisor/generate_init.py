@@ -199,21 +199,14 @@ def _write(
         for name in (META_DATA, NETWORK_CONFIG):
             print("".join(f"    {line}\n" for line in files[name].decode().splitlines()), end="")
         return
-    make_folder(PlannedFolder(path=os.path.dirname(path), owner=_owner(host)))
+    owner = _owner(host)
+    make_folder(PlannedFolder(path=os.path.dirname(path), owner=owner))
     try:
-        write_seed_image(path, files)
+        write_seed_image(path, files, owner)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise HostError(f"the seed '{path}' cannot be written: {reason}") from None
-    _give(host, path)
     tell.step(f"write: {path} ({sizes})")
-
-
-def _give(host: Host, path: str) -> None:
-    """Give a file to the guests' user, where that is somebody else."""
-    owner = _owner(host)
-    if owner is not None:
-        os.chown(path, *owner, follow_symlinks=False)
 
 
 def _owner(host: Host) -> tuple[int, int] | None:
@@ -256,8 +249,7 @@ def _provide_images(host: Host, tell: Teller, *, dry_run: bool) -> None:
             print(f"would copy: {base} to {target}")
             continue
         tell.step(f"copy: {base} to {target}")
-        copy_image(base, target)
-        _give(host, target)
+        copy_image(base, target, _owner(host))
 
 
 def _has_image(host: Host, runtime: Runtime) -> bool:

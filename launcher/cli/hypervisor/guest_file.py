@@ -26,10 +26,10 @@ from launcher.hypervisor.model import Addressing
 from launcher.hypervisor.network import parse_network
 from launcher.hypervisor.variables import VARIABLES
 from launcher.output import print_problems
+from launcher.render.overrides import merge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from typing import Any
 
     from launcher.config.problems import TomlValue
     from launcher.hypervisor.host.model import GuestConfig
@@ -66,21 +66,12 @@ def prepare_guest(
     if errors_of(found):
         raise ConfigError(found, plan.config.tree.documents)
     print_problems(found, plan.config.tree.documents)
-    overrides = merge_overrides(*(each.data for each in documents[1:]), gpus)
+    overrides: dict[str, TomlValue] = {}
+    for tree in (*(each.data for each in documents[1:]), gpus):
+        overrides = merge(overrides, tree)
     files = _render(whole, documents[0], overrides, asked, environ)
     whole[read.CONFIG] = _write(whole, files, environ)
     return whole
-
-
-def merge_overrides(*trees: Mapping[str, TomlValue]) -> dict[str, TomlValue]:
-    """Merge overrides, the last one wins; `null` stays: it removes a key of the file."""
-    merged: dict[str, Any] = {}
-    for tree in trees:
-        for key, value in tree.items():
-            former = merged.get(key)
-            both = isinstance(value, dict) and isinstance(former, dict)
-            merged[key] = merge_overrides(former, value) if both else value  # type: ignore[arg-type]
-    return merged
 
 
 def _variables(

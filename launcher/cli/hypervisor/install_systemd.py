@@ -9,7 +9,7 @@ from launcher.cli.hypervisor.telling import WARN, tell_warnings
 from launcher.config.problems import WARNING, Origin, Problem
 from launcher.config.reader import Refusal
 from launcher.errors import EX_OK, EX_UNAVAILABLE, ConfigError, HostError
-from launcher.hypervisor.account import find_owner
+from launcher.hypervisor.account import find_owner, has_group
 from launcher.hypervisor.host.install import (
     find_installed,
     find_program,
@@ -106,8 +106,8 @@ def _install(host: Host, tell: Teller, systemd_dir: str, *, user: bool, dry_run:
     require_runtimes(host)
     owner, home = _owner(host, user=user, dry_run=dry_run)
     installation = _installation(host, home, user=user)
-    if owner is not None:
-        _warn_of_barrier(host, tell, installation.program, owner)
+    if tell.tells(WARN) and not dry_run:
+        print_problems(_find_doubts(host, installation, owner), ())
     try:
         folders, files = plan_installation(host.config, installation, systemd_dir, owner)
     except Refusal as refusal:
@@ -133,35 +133,44 @@ def _install(host: Host, tell: Teller, systemd_dir: str, *, user: bool, dry_run:
 
 
 def _owner(host: Host, *, user: bool, dry_run: bool) -> tuple[tuple[int, int] | None, str]:
-    """Return whose the environment files are (None: ours), and the home of that user."""
+    """Return whose the environment files are (None: ours), and the home of that user.
+
+    A user of services may have no home: its logs are in the state directory then.
+    """
     name = host.config.common.user
-    home = host.environ.get("HOME", "")
     if user or name in {host.account.user, str(host.account.uid)}:
-        return None, home
-    if dry_run:
-        try:
-            return find_owner(name)
-        except HostError:
+        return None, host.environ.get("HOME", "")
+    try:
+        owner, home = find_owner(name)
+    except HostError:
+        if dry_run:
             return None, f"/home/{name}"
-    if host.account.uid != 0:
+        raise
+    if host.account.uid != 0 and not dry_run:
         raise HostError(f"only root can install units for the user '{name}'", "run it as root")
-    return find_owner(name)
+    return owner, home if os.path.isdir(home) else host.config.common.state_dir
 
 
-def _warn_of_barrier(
-    host: Host, tell: Teller, program: tuple[str, ...], owner: tuple[int, int]
-) -> None:
-    """Warn of a program that the guests' user cannot run."""
-    barriers = (find_barrier(word, owner[0], owner[1:]) for word in program if word[:1] == "/")
-    barrier = next(filter(None, barriers), "")
-    if barrier and tell.tells(WARN):
+def _find_doubts(
+    host: Host, installation: Installation, owner: tuple[int, int] | None
+) -> list[Problem]:
+    """Return warnings of what keeps units from starting on this host."""
+    doubts = []
+    group = installation.kvm_group
+    if not installation.user_units and not has_group(group):
+        message = f"this host has no group '{group}', and the units need it"
+        hint = f"create it by 'groupadd --system {group}', or correct VLLMD_KVM_GROUP"
+        doubts.append(Problem(message=message, hint=hint, severity=WARNING))
+    program = installation.program
+    words = [word for word in program if word.startswith("/")] if owner is not None else []
+    uid, *gids = owner or (0,)
+    barrier = next(filter(None, (find_barrier(word, uid, tuple(gids)) for word in words)), "")
+    if barrier:
         user = host.config.common.user
-        problem = Problem(
-            message=f"the user '{user}' cannot run '{program[0]}': '{barrier}' is not for others",
-            hint="install vllmd where everybody can read it, like /opt/vllmd",
-            severity=WARNING,
-        )
-        print_problems((problem,), ())
+        message = f"the user '{user}' cannot run '{program[0]}': '{barrier}' is not for others"
+        hint = "install vllmd where everybody can read it, like /opt/vllmd"
+        doubts.append(Problem(message=message, hint=hint, severity=WARNING))
+    return doubts
 
 
 def _installation(host: Host, home: str, *, user: bool) -> Installation:

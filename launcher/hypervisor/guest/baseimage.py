@@ -60,24 +60,50 @@ def own_image_path(base: str, folder: str) -> str:
         HostError: the base image cannot be read.
     """
     try:
-        with open(base, "rb") as file:
+        with _open(base) as file:
             kind = "qcow2" if file.read(len(QCOW2_MAGIC)) == QCOW2_MAGIC else "img"
     except OSError as error:
         raise _unusable(base, error) from None
     return f"{folder}/system.{kind}"
 
 
-def copy_image(base: str, target: str) -> None:
+def copy_image(base: str, target: str, owner: tuple[int, int] | None = None) -> None:
     """Copy a base image; its blocks are shared where the file system can.
+
+    `owner` is a user's and a group's number; None leaves the copy to be ours.
 
     Raises:
         HostError: it cannot be read, or the copy not be written.
     """
     try:
-        with open(base, "rb") as source:
-            write_atomic_by(target, lambda copy: _copy(source, copy), IMAGE_MODE)
+        with _open(base) as source:
+            write_atomic_by(target, lambda copy: _copy(source, copy), IMAGE_MODE, owner)
     except OSError as error:
         raise _unusable(base, error) from None
+
+
+def _open(base: str) -> BinaryIO:
+    """Open a base image; through a link only if it is root's or ours.
+
+    The guests' user gets the copy, and may write where the image is looked for: a link of theirs
+    could lead to what only root may read.
+
+    Raises:
+        OSError: it cannot be opened.
+        HostError: it is a link of somebody else.
+    """
+    try:
+        descriptor = os.open(base, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+    else:
+        return open(descriptor, "rb")
+    if os.lstat(base).st_uid not in {0, os.geteuid()}:
+        raise HostError(
+            f"the base image '{base}' is a link of somebody else", "name the file it leads to"
+        )
+    return open(base, "rb")
 
 
 def _copy(source: BinaryIO, copy: BinaryIO) -> None:

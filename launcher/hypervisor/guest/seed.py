@@ -27,8 +27,12 @@ NAME_LIMIT = 64  # characters of a name in Joliet
 PLAIN_LIMIT = 29  # of an identifier at interchange level 3, besides its dot
 
 
-def write_seed_image(path: str, files: Mapping[str, bytes]) -> None:
+def write_seed_image(
+    path: str, files: Mapping[str, bytes], owner: tuple[int, int] | None = None
+) -> None:
     """Write an image with these files at its root, mode 0600; an old image is replaced at once.
+
+    `owner` is a user's and a group's number; None leaves the image to be ours.
 
     Raises:
         OSError: the image cannot be written; an old one is as it was.
@@ -48,7 +52,7 @@ def write_seed_image(path: str, files: Mapping[str, bytes]) -> None:
                 joliet_path=f"/{name}",
                 file_mode=FILE_MODE,
             )
-        write_atomic_by(path, image.write_fp, SEED_MODE)
+        write_atomic_by(path, image.write_fp, SEED_MODE, owner)
     finally:
         image.close()
 

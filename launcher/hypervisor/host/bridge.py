@@ -275,7 +275,6 @@ class Forward:
 
 def forwarding_path(machine: Machine, link: str) -> str:
     """Return the setting of one device; that of all devices stays as it is (ip-sysctl)."""
-    # A dot in the name of a device is a slash in the name of its settings.
     return f"{machine.procfs}/sys/net/ipv4/conf/{link}/forwarding"
 
 

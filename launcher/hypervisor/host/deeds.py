@@ -6,6 +6,7 @@ never takes back more. `perform` returns the deed as it is to be written down.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import Protocol
@@ -72,6 +73,27 @@ def write_setting(path: str, text: str) -> None:
         raise HostError(f"'{path}' does not take '{text.strip()}': {reason}", hint) from None
 
 
+def give_away(path: str, owner: tuple[int, int] | None, mode: int) -> None:
+    """Set owner (None: leave it) and mode of what is at a path, whatever it comes to mean next.
+
+    The path may be in a folder of the guests' user, who could put a link in its place.
+
+    Raises:
+        OSError: it is a link, or belongs to somebody else.
+    """
+    # Opened as a place only: to open a device for reading or writing would be more than a look.
+    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if stat.S_ISLNK(os.fstat(descriptor).st_mode):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        place = f"/proc/self/fd/{descriptor}"
+        if owner is not None:
+            os.chown(place, *owner)
+        os.chmod(place, mode)
+    finally:
+        os.close(descriptor)
+
+
 @record
 class MakeFolder:
     """A folder of the guests' user, for it alone."""
@@ -96,9 +118,8 @@ class MakeFolder:
         del machine
         try:
             os.mkdir(self.path, self.mode)
-            if os.geteuid() == 0:
-                os.chown(self.path, self.uid, self.gid, follow_symlinks=False)
-            os.chmod(self.path, self.mode)
+            owner = (self.uid, self.gid) if os.geteuid() == 0 else None
+            give_away(self.path, owner, self.mode)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise HostError(f"the folder '{self.path}' cannot be made: {reason}") from None
@@ -149,8 +170,7 @@ class GiveFile:
 
     def _set(self, uid: int, gid: int, mode: int) -> None:
         try:
-            os.chown(self.path, uid, gid, follow_symlinks=False)
-            os.chmod(self.path, mode)
+            give_away(self.path, (uid, gid), mode)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             hint = "run it as root" if isinstance(error, PermissionError) else ""
@@ -173,9 +193,9 @@ def plan_folders(
         planned.update(missing)
         if missing or path not in ours:
             continue
-        found = os.stat(path)
+        found = os.lstat(path)
         if not stat.S_ISDIR(found.st_mode):
-            raise HostError(f"'{path}' is no folder", "move it away")
+            raise HostError(f"'{path}' is no folder", "move it away; a link is not followed")
         former = (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode))
         if (former[0], former[2] & 0o077) != (uid, 0):
             deeds.append(GiveFile(path=path, uid=uid, gid=gid, mode=0o700, former=former))

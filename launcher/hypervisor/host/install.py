@@ -157,9 +157,7 @@ def install_file(file: PlannedFile) -> None:
         HostError: it cannot be written.
     """
     try:
-        write_atomic(file.path, file.text.encode(), file.mode)
-        if file.owner is not None:
-            os.chown(file.path, *file.owner, follow_symlinks=False)
+        write_atomic(file.path, file.text.encode(), file.mode, file.owner)
     except OSError as error:
         raise _unwritable(file.path, error) from None
 

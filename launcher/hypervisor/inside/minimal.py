@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import traceback
 
 from launcher.hypervisor.inside.button import PowerButton
 from launcher.hypervisor.inside.channel import Channel
@@ -30,6 +31,8 @@ def main() -> None:
     """Run the guest. Never returns: the machine is off at the end, whatever happens."""
     try:
         _run()
+    except Exception:  # noqa: BLE001  (a first process that dies takes the reason with it)
+        traceback.print_exc()
     finally:
         _power_off()
 

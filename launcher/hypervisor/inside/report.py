@@ -50,12 +50,15 @@ class InstanceReport:
 
 def render_report(report: Report) -> bytes:
     """Render a line; instances that do not fit into it are left out, the last ones first."""
-    rows = [_row(each) for each in report.instances]
-    while True:
-        line = _render(report, rows)
-        if len(line) <= LONGEST_LINE or not rows:
-            return line
-        rows.pop()
+    left = LONGEST_LINE - len(_render(report, []))
+    rows = []
+    for each in report.instances:
+        row = _row(each)
+        left -= len(_encoded(row)) + len(", ")
+        if left < 0:
+            break
+        rows.append(row)
+    return _render(report, rows)
 
 
 def read_instances(status: dict[str, Any]) -> tuple[InstanceReport, ...]:
@@ -87,11 +90,15 @@ def _row(each: InstanceReport) -> dict[str, object]:
 
 
 def _render(report: Report, rows: list[dict[str, object]]) -> bytes:
-    values = {
+    values: dict[str, object] = {
         "v": VERSION,
         "entrypoint": report.entrypoint,
         "exit_code": report.exit_code,
         "instances": rows,
         "message": report.message[:LONGEST_MESSAGE],
     }
-    return json.dumps(values, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+    return _encoded(values) + b"\n"
+
+
+def _encoded(values: dict[str, object]) -> bytes:
+    return json.dumps(values, ensure_ascii=False).encode("utf-8", "replace")

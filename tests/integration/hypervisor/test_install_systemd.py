@@ -180,6 +180,31 @@ def test_user_of_the_services_by_the_variable(prepared: HostCommands) -> None:
     assert (prepared.folder / "config" / "hypervisor-vllm_2.env").stat().st_uid == 65534
 
 
+def test_group_of_kvm_by_the_variable(prepared: HostCommands) -> None:
+    done = prepared.run("install-systemd", env={"VLLMD_KVM_GROUP": "no-such-group"})
+    assert (done.code, "this host has no group 'no-such-group'" in done.err) == (0, True)
+    unit = prepared.folder / "units" / "vllmd-runtime@vllm_2.service"
+    assert "SupplementaryGroups=no-such-group\n" in unit.read_text()
+
+
+def test_state_and_pages_by_the_variables(prepared: HostCommands) -> None:
+    env = {"VLLMD_HUGEPAGES_SIZE": "1G", "VLLMD_HYPERVISOR_STATE_DIR": "$HOME/elsewhere"}
+    said = prepared.run("install-systemd", "--dry-run", env=env).out
+    assert "hugepage_size=1G" in said
+    assert "VLLMD_HYPERVISOR_STATE_DIR=FOLDER/home/elsewhere\n" in said
+
+
+def test_network_is_left_out_by_the_variable(prepared: HostCommands) -> None:
+    env = {"VLLMD_DISABLE_NETWORK": "true"}
+    assert "HYPERVISOR_NET=" not in prepared.run("install-systemd", "--dry-run", env=env).out
+
+
+@pytest.mark.parametrize(("level", "lines"), [("INFO", True), ("WARN", False)])
+def test_steps_are_told_at_their_level(prepared: HostCommands, level: str, *, lines: bool) -> None:
+    done = prepared.run("install-systemd", env={"VLLMD_HYPERVISOR_LOG_LEVEL": level})
+    assert bool(done.out) == lines
+
+
 def test_user_that_is_not_there_is_refused(prepared: HostCommands) -> None:
     done = prepared.run("install-systemd", env={"VLLMD_SYSTEMD_USER": "no-such-user"})
     assert (done.code, units(prepared)) == (69, [])

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from launcher.cli.hypervisor.guest_file import merge_overrides, prepare_guest
+from launcher.cli.hypervisor.guest_file import prepare_guest
 from launcher.errors import ConfigError, LauncherError
 from launcher.hypervisor.guest.manifest import ImageManifest, render_manifest
 from launcher.hypervisor.guest.seed import read_seed_image
+from launcher.render.overrides import merge
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,6 +113,4 @@ def test_state_directory_that_cannot_be_made_is_refused(files: Files) -> None:
 
 
 def test_null_in_overrides_stays_to_remove_a_key() -> None:
-    assert merge_overrides({"a": {"b": 1}}, {"a": {"b": None, "c": 2}}) == {
-        "a": {"b": None, "c": 2}
-    }
+    assert merge({"a": {"b": 1}}, {"a": {"b": None, "c": 2}}) == {"a": {"b": None, "c": 2}}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -57,3 +58,22 @@ def test_missing_base_image_is_reported(tmp_path: Path) -> None:
     with pytest.raises(HostError, match="no such file"):
         copy_image(str(tmp_path / "none"), str(tmp_path / "copy"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a link away")
+def test_base_image_behind_a_link_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"of root's")
+    (tmp_path / "base.img").symlink_to("secret")
+    copy_image(f"{tmp_path}/base.img", f"{tmp_path}/own-link.img")
+    os.chown(tmp_path / "base.img", 12345, 12345, follow_symlinks=False)
+    with pytest.raises(HostError, match="link of somebody else"):
+        copy_image(f"{tmp_path}/base.img", f"{tmp_path}/copy.img")
+    assert not (tmp_path / "copy.img").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_copy_belongs_to_its_owner(tmp_path: Path) -> None:
+    (tmp_path / "base.img").write_bytes(b"system")
+    copy_image(f"{tmp_path}/base.img", f"{tmp_path}/copy.img", (12345, 12346))
+    found = (tmp_path / "copy.img").stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (12345, 12346, 0o600)

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from launcher.errors import HostError
-from launcher.hypervisor.host.deeds import GiveFile, Machine, MakeFolder, plan_folders
+from launcher.hypervisor.host.deeds import (
+    GiveFile,
+    Machine,
+    MakeFolder,
+    give_away,
+    plan_folders,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +60,33 @@ def test_folder_with_something_in_it_stays(tmp_path: Path) -> None:
     assert (tmp_path / "a/file").exists()
 
 
+def test_link_in_the_place_of_a_folder_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret").chmod(0o755)
+    (tmp_path / "a").symlink_to("secret")
+    with pytest.raises(HostError, match="is no folder"):
+        plan(tmp_path / "a")
+    assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o755
+
+
 def test_file_in_the_place_of_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     with pytest.raises(HostError, match="is no folder"):
         plan(tmp_path / "a")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a link away")
+def test_link_of_somebody_else_in_the_place_of_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir(mode=0o755)
+    (tmp_path / "state").symlink_to("disk")
+    os.chown(tmp_path / "state", 12345, 12345, follow_symlinks=False)
+    with pytest.raises(HostError, match="is no folder"):
+        plan(tmp_path / "state")
+
+
+def test_nothing_is_given_away_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "secret").touch(mode=0o600)
+    (tmp_path / "link").symlink_to("secret")
+    with pytest.raises(OSError, match="symbolic links"):
+        give_away(str(tmp_path / "link"), None, 0o644)
+    assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
