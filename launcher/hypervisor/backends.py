@@ -8,7 +8,6 @@ import shutil
 import subprocess
 
 from launcher.hypervisor.choose import Tools, needs_proof
-from launcher.hypervisor.cloudhypervisor.backend import CloudHypervisorVmm
 from launcher.hypervisor.cloudhypervisor.payload import (
     find_cloud_hypervisor_gaps,
     plan_cloud_hypervisor,
@@ -92,5 +91,8 @@ def ask_version(program: str) -> str:
 def connect(backend: str, rundir: RunDir, launch: Launch | None = None) -> Vmm:
     """Return the VMM that runs in a run directory, or is about to, by `launch`."""
     if backend == CLOUD_HYPERVISOR:
+        # HTTP comes with TLS and mail headers: a third of the start of a guest in QEMU.
+        from launcher.hypervisor.cloudhypervisor.backend import CloudHypervisorVmm  # noqa: PLC0415
+
         return CloudHypervisorVmm(rundir, launch.payload if launch else "")
     return QemuVmm(rundir)

@@ -1,4 +1,4 @@
-"""Hold a guest against this machine: its files, devices, memory and ports.
+"""Hold a guest against this machine: its files and devices, and what `resources` looks at.
 
 Nothing is changed here. Every problem goes to the reader, with the variable it is about.
 """
@@ -6,43 +6,31 @@ Nothing is changed here. Every problem goes to the reader, with the variable it 
 from __future__ import annotations
 
 import os
-import resource
-import socket
 import stat
-import time
 from functools import partial
 
-from launcher.config.problems import WARNING, Origin, Problem
 from launcher.config.reader import Refusal
 from launcher.errors import LauncherError
 from launcher.hypervisor import read
 from launcher.hypervisor.guest.manifest import find_manifest
 from launcher.hypervisor.images import find_contradiction, is_firmware, is_locked
 from launcher.hypervisor.pci import SYSFS, find_blocking, resolve_device
+from launcher.hypervisor.resources import examine_resources
 from launcher.hypervisor.rundir import SOCKET_PATH_BYTES, is_too_long
-from launcher.hypervisor.sysfs import read_integer, read_text
+from launcher.hypervisor.waiting import stays
 from launcher.record import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from launcher.hypervisor.environment import EnvironmentReader
-    from launcher.hypervisor.model import Disk, PublishedPort, VmSpec
+    from launcher.hypervisor.model import Disk, VmSpec
     from launcher.hypervisor.pci import PciDevice
     from launcher.hypervisor.rundir import RunDir
 
 BUILD_HINT = "build one with: vllmd-hypervisor image build --output guest/"
 SEED_HINT = "write one with: vllmd-hypervisor generate-init"
 DEFAULT_CMDLINE = "console=ttyS0 root=/dev/vda rw"
-HUGE_PAGES = "/kernel/mm/hugepages"
-DYING_S, PAUSE_S = 2.0, 0.05  # how long a killed VMM may take, and between two looks at it
-SPARE_LOCKED = 1 << 30  # bytes beyond the guest's memory, as libvirt reckons
-
-
-def find_huge_page() -> int:
-    """Return the size of this machine's usual huge pages, in bytes."""
-    return _meminfo("Hugepagesize") or 2 << 20
+DYING_S = 2.0  # how long a killed VMM may hold on to an image
 
 
 def examine(spec: VmSpec, rundir: RunDir, reader: EnvironmentReader, sysfs: str = SYSFS) -> VmSpec:
@@ -57,10 +45,7 @@ def examine(spec: VmSpec, rundir: RunDir, reader: EnvironmentReader, sysfs: str 
     _examine_disk(reader, read.CONFIG, spec.config_image, SEED_HINT)
     _examine_twins(spec, reader)
     devices = _examine_devices(spec, reader, sysfs)
-    _examine_size(spec, reader, sysfs)
-    if devices:
-        _examine_locked_memory(spec, reader)
-    _examine_ports(spec, reader)
+    examine_resources(spec, reader, sysfs)
     _examine_log(spec, reader)
     if is_too_long(rundir):
         reader.refuse(
@@ -135,7 +120,7 @@ def _examine_disk(reader: EnvironmentReader, name: str, disk: Disk, hint: str) -
     contradiction = find_contradiction(disk)
     if contradiction:
         reader.refuse(name, *contradiction)
-    if _stays(partial(is_locked, disk)):
+    if stays(partial(is_locked, disk), DYING_S):
         reader.refuse(
             name,
             f"'{disk.path}' is in use by another guest",
@@ -195,84 +180,6 @@ def _examine_device(reader: EnvironmentReader, device: PciDevice, sysfs: str) ->
             )
 
 
-def _examine_size(spec: VmSpec, reader: EnvironmentReader, sysfs: str) -> None:
-    memory = spec.memory
-    total = _meminfo("MemTotal")
-    if memory.hugepages and memory.hugepage_size:
-        folder = f"{sysfs}{HUGE_PAGES}/hugepages-{memory.hugepage_size // 1024}kB"
-        free = (read_integer(f"{folder}/free_hugepages") or 0) - (
-            read_integer(f"{folder}/resv_hugepages") or 0
-        )
-        wanted = -(-memory.size // memory.hugepage_size)
-        if free < wanted:
-            _lack(
-                reader,
-                read.MEMORY,
-                f"the guest needs {wanted} huge pages of {memory.hugepage_size >> 10} KiB, "
-                f"and {free} are free",
-                "reserve them with: sudo vllmd-hypervisor initialize",
-            )
-    elif total and memory.size > total:
-        message = f"the guest may use {memory.size >> 20} MiB; this machine has {total >> 20} MiB"
-        reader.refuse(read.MEMORY, message, "give it less with size=", WARNING)
-    cpus = len(os.sched_getaffinity(0))
-    if cpus < spec.cpus <= read.MOST_CPUS:
-        message = f"{spec.cpus} vCPUs share {cpus} CPUs of this machine"
-        reader.refuse(read.CPUS, message, "give the guest fewer", WARNING)
-
-
-def _examine_locked_memory(spec: VmSpec, reader: EnvironmentReader) -> None:
-    """Devices reach all of the guest's memory at any time: the kernel pins every page of it."""
-    _, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
-    wanted = spec.memory.size + SPARE_LOCKED
-    if hard != resource.RLIM_INFINITY and hard < wanted and os.geteuid() != 0:
-        _lack(
-            reader,
-            read.DEVICES,
-            f"the guest's {wanted >> 20} MiB have to be locked, and the limit is {hard >> 20} MiB",
-            "raise it: LimitMEMLOCK=infinity in the unit, or memlock in /etc/security/limits.conf",
-        )
-
-
-def _lack(reader: EnvironmentReader, name: str, message: str, hint: str) -> None:
-    """Note what is not the configuration's fault but this machine's."""
-    origin = Origin(kind="environment", name=name)
-    reader.problems.append(Problem(message=message, hint=hint, origin=origin, missing=True))
-
-
-def _examine_ports(spec: VmSpec, reader: EnvironmentReader) -> None:
-    for port in spec.network.publish:
-        if _stays(partial(_find_port_problem, port)):
-            reader.refuse(
-                read.PUBLISH,
-                f"{port.host}:{port.host_port} cannot be listened on: {_find_port_problem(port)}",
-                f"publish another port: {port.host_port + 1}:{port.guest_port}",
-            )
-
-
-def _find_port_problem(port: PublishedPort) -> str:
-    family = socket.AF_INET6 if ":" in port.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as trial:
-        # As QEMU does: a connection that is winding up is no obstacle.
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind((port.host, port.host_port))
-            trial.listen(1)
-        except OSError as error:
-            return (error.strerror or str(error)).lower()
-    return ""
-
-
-def _stays(problem: Callable[[], object]) -> bool:
-    """Tell whether a problem stays: a VMM that was just killed gives its things back bit by bit."""
-    until = time.monotonic() + DYING_S
-    while problem():
-        if time.monotonic() > until:
-            return True
-        time.sleep(PAUSE_S)
-    return False
-
-
 def _examine_log(spec: VmSpec, reader: EnvironmentReader) -> None:
     """Tell now if the log cannot be written: later, the guest would run without one."""
     path = spec.log_path
@@ -289,12 +196,3 @@ def _examine_log(spec: VmSpec, reader: EnvironmentReader) -> None:
         problem = "" if writable else f"cannot be made: '{folder}' is not writable for this user"
     if problem:
         reader.refuse(read.LOG, f"'{path}' {problem}", "give another path, or /dev/stdout")
-
-
-def _meminfo(name: str) -> int:
-    """Return a number of /proc/meminfo, in bytes; 0 where there is none."""
-    for line in read_text("/proc/meminfo").splitlines():
-        key, _, rest = line.partition(":")
-        if key == name:
-            return int(rest.split()[0]) << 10
-    return 0

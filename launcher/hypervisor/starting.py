@@ -15,9 +15,10 @@ from launcher.hypervisor.backends import connect, find_gaps, gather_tools, plan_
 from launcher.hypervisor.choose import choose
 from launcher.hypervisor.console import Console, log_spec
 from launcher.hypervisor.environment import EnvironmentReader
-from launcher.hypervisor.examine import examine, find_huge_page
+from launcher.hypervisor.examine import examine
 from launcher.hypervisor.identity import find_identity, is_alive
 from launcher.hypervisor.journal import DEBUG, Journal
+from launcher.hypervisor.resources import find_huge_page
 from launcher.hypervisor.rundir import Lock, find_rundir, find_rundirs, make_rundir, sweep
 from launcher.hypervisor.state import GuestState
 from launcher.hypervisor.supervisor import Errand, Supervisor

@@ -192,9 +192,10 @@ class Supervisor:
             self._journal.tell(error.message, WARN)
             return
         for event in events:
-            self._write(event=event.kind)
             self._journal.tell(f"event: {event.kind}", DEBUG)
-            if event.kind == PANIC:
+            if event.kind != self._state.event:  # a guest can cause as many as it likes
+                self._write(event=event.kind)
+            if event.kind == PANIC and not self._ending.panicked:
                 self._ending = replace(self._ending, panicked=True)
                 self._journal.tell("the kernel of the guest panicked", WARN)
             if event.kind == REBOOT:

@@ -36,3 +36,13 @@ def retry_until(
             if time.monotonic() + PAUSE_S >= until or not wanted():
                 raise
         time.sleep(PAUSE_S)
+
+
+def stays(problem: Callable[[], object], deadline_s: float) -> bool:
+    """Tell whether a problem is still there at the deadline, in seconds from now."""
+    until = time.monotonic() + deadline_s
+    while problem():
+        if time.monotonic() > until:
+            return True
+        time.sleep(PAUSE_S)
+    return False

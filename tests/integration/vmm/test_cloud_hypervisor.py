@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.hypervisor import SHORT_GRACE, Listener
+from tests.support.hypervisor import SHORT_GRACE, Listener, kill
 from tests.support.processes import is_alive
 from tests.support.wait import wait_until
 
@@ -44,6 +44,19 @@ def test_every_version_from_40_on_runs_and_stops(fake: Host, version: str) -> No
     assert fake.ask("stop", env=env).code == 0
     assert process.wait(10) == 0
     assert fake.broken() == ""
+
+
+@pytest.mark.parametrize("version", ["40.0.0", "53.0.0"])
+def test_stale_api_socket_is_no_obstacle(fake: Host, version: str) -> None:
+    # Up to version 52 a socket that a crash left behind ends the next one at once.
+    env = with_knobs(fake, version=version)
+    fake.ask("start", "--detach", env=env)
+    found = fake.wait_state("running", env)
+    kill(found["supervisor_pid"])
+    kill(found["pid"])
+    assert (fake.rundir() / "api.sock").exists()
+    assert fake.ask("start", "--detach", env=env).code == 0
+    assert fake.ask("stop", env=env).code == 0
 
 
 def test_version_before_40_is_refused(fake: Host) -> None:
