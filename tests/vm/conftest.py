@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
+from launcher.hypervisor.kvm import probe_kvm
 from tests.support.guest_images import STUB_OPTIONS, build_image, require_tools
 from tests.support.guests import Guest, stub_config
 
@@ -14,8 +16,22 @@ if TYPE_CHECKING:
 
     from launcher.hypervisor.guest.manifest import ImageManifest
 
+WITHOUT_CLOUD_HYPERVISOR = (
+    "'cloud-hypervisor' is not on PATH"
+    if shutil.which("cloud-hypervisor") is None
+    else probe_kvm().reason
+)
+collect_ignore = ["test_cloud_hypervisor.py"] if WITHOUT_CLOUD_HYPERVISOR else []
+
 # Booting under emulation takes long on a busy machine; the first test also builds the image.
 TIMEOUT_S = 900
+
+
+def pytest_report_header() -> str:
+    """Say what is left out, and why."""
+    if not WITHOUT_CLOUD_HYPERVISOR:
+        return "vm: the genuine Cloud Hypervisor is tested too"
+    return f"vm: {WITHOUT_CLOUD_HYPERVISOR}: its fake alone is tested, in tests/integration/vmm"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

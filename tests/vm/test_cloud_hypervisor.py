@@ -1,13 +1,15 @@
-"""The genuine Cloud Hypervisor, held to what its fake is held to in tests/integration/vmm."""
+"""The genuine Cloud Hypervisor, held to what its fake is held to in tests/integration/vmm.
+
+Collected only where the binary is on PATH and KVM works (`conftest.py` says so): no package of
+Debian or PyPI has it, so that no machine can promise to run this.
+"""
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
-from launcher.hypervisor.kvm import probe_kvm
 from tests.support.hypervisor import Host, RealHost
 from tests.support.vmm_behaviour import VmmBehaviour
 
@@ -16,15 +18,7 @@ if TYPE_CHECKING:
 
     from launcher.hypervisor.guest.manifest import ImageManifest
 
-# Not promised by REQUIRE: neither Debian nor PyPI has it, and it needs a KVM that works.
-MISSING = (
-    "'cloud-hypervisor' is not on PATH"
-    if shutil.which("cloud-hypervisor") is None
-    else probe_kvm().reason
-)
 
-
-@pytest.mark.skipif(bool(MISSING), reason=MISSING)
 class TestCloudHypervisor(VmmBehaviour):
     """Guests with a kernel of their own."""
 
