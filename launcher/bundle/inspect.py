@@ -52,6 +52,10 @@ class Inspection:
         sizes = {each.package.file: each.size for part in self.sections for each in part.packages}
         return sum(sizes.values())
 
+    def is_empty(self) -> bool:
+        """Tell whether no environment has a package."""
+        return not any(part.packages for part in self.sections)
+
     def faults(self) -> tuple[Listed, ...]:
         """Return the packages that are not as they should be."""
         fine = {OK, SOURCE}

@@ -135,6 +135,9 @@ def _inspect(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         contents = read_bundle(path, None, md5=True)
         platform = find_platform(os.uname().machine)
         inspection = inspect_contents(contents, arguments.environment, platform)
+        if inspection.is_empty():
+            hint = "make a bundle with pixi-pack"
+            raise BundleError(f"the bundle '{path}' has no package", hint)
         installed, head = None, path
     if arguments.json:
         sha256 = {"sha256": installed.source.sha256} if installed is not None else {}

@@ -24,6 +24,7 @@ from launcher.hypervisor.guest.riders import plan_riders
 from launcher.hypervisor.guest.seed import write_seed_image
 from launcher.hypervisor.model import Addressing
 from launcher.hypervisor.network import parse_network
+from launcher.hypervisor.starting import require_stopped
 from launcher.hypervisor.variables import VARIABLES
 from launcher.output import print_problems
 from launcher.render.overrides import merge
@@ -183,11 +184,12 @@ def _write(
 
     Raises:
         ConfigError: the guest's name is none.
-        HostError: it cannot be written.
+        HostError: it cannot be written, or the guest runs.
     """
     reader = EnvironmentReader(variables)
     name = read.read_name(reader)
     reader.finish()
+    require_stopped(name, variables)  # a guest that reboots reads its disk again
     given = environ.get(STATE_DIR, "") or VARIABLES[STATE_DIR].default
     try:
         folder = os.path.join(expand_path(given, environ), name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 TAIL_LINES = 15
+TIDY_S = 30.0  # for a program that is ended
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -50,21 +52,39 @@ def run_tool(words: Sequence[str], steps: Steps, name: str) -> None:
     """
     sink = sys.stderr if steps.verbose else subprocess.PIPE
     environ = {**os.environ, "PATH": _path(os.environ), "LC_ALL": "C.UTF-8"}
-    done = subprocess.run(
+    with subprocess.Popen(
         words,
         env=environ,
         stdin=subprocess.DEVNULL,
         stdout=sink,
         stderr=subprocess.STDOUT,
-        check=False,
-    )
-    if done.returncode:
-        tail = (done.stdout or b"").decode("utf-8", "replace").splitlines()[-TAIL_LINES:]
+        process_group=0,
+    ) as process:
+        try:
+            said, _ = process.communicate()
+        except BaseException:
+            _end(process)
+            raise
+    if process.returncode:
+        tail = (said or b"").decode("utf-8", "replace").splitlines()[-TAIL_LINES:]
         for line in tail:
             steps.say(f"| {line}")
         full = any("No space left" in line for line in tail)
         hint = "make room on the disk" if full else "the lines above say why"
-        raise HostError(f"'{name}' ended with code {done.returncode}", hint)
+        raise HostError(f"'{name}' ended with code {process.returncode}", hint)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a program and its children, and let it tidy up.
+
+    Killed at once, mmdebstrap leaves a whole root in /tmp; asked alone, it waits for its children.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.communicate(timeout=TIDY_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def require_tools(packages: Mapping[str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from typing import TYPE_CHECKING
 
 from tests.support.bundles import PLATFORM, Bundle, sha256_of
@@ -83,3 +84,11 @@ def test_folder_without_a_bundle_is_refused(place: Workplace) -> None:
     done = inspect(place, "app")
     assert (done.code, done.out) == (CONFIG, "")
     assert done.err.startswith("error: no bundle was installed into 'app'\nhint: vllmd bundle in")
+
+
+def test_archive_without_a_package_is_refused(place: Workplace) -> None:
+    with tarfile.open(place.folder / "empty.tar", "w"):
+        pass
+    done = inspect(place, "empty.tar")
+    assert done.code == CONFIG
+    assert "has no package" in done.err

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from launcher.cli.hypervisor.guest_file import prepare_guest
-from launcher.errors import ConfigError, LauncherError
+from launcher.errors import ConfigError, HostError, LauncherError
 from launcher.hypervisor.guest.manifest import ImageManifest, render_manifest
 from launcher.hypervisor.guest.seed import read_seed_image
+from launcher.hypervisor.identity import find_identity
+from launcher.hypervisor.rundir import find_rundirs, make_rundir
+from launcher.hypervisor.state import GuestState
 from launcher.render.overrides import merge
 
 if TYPE_CHECKING:
@@ -114,3 +118,27 @@ def test_state_directory_that_cannot_be_made_is_refused(files: Files) -> None:
 
 def test_null_in_overrides_stays_to_remove_a_key() -> None:
     assert merge({"a": {"b": 1}}, {"a": {"b": None, "c": 2}}) == {"a": {"b": None, "c": 2}}
+
+
+def test_seed_of_a_guest_that_runs_is_left_alone(files: Files) -> None:
+    environ = {"XDG_RUNTIME_DIR": str(files.folder)}
+    former = files.prepare(SERVER, **environ)
+    (rundir, *_) = find_rundirs("default", environ)
+    make_rundir(rundir)
+    us = find_identity(os.getpid())
+    assert us is not None
+    rundir.write_state(
+        GuestState(
+            name="default",
+            backend="qemu",
+            accelerator="tcg",
+            why="",
+            supervisor=us,
+            started_at=0.0,
+            cpus=1,
+            memory=1,
+        )
+    )
+    with pytest.raises(HostError, match="is running already"):
+        files.prepare(SERVER.replace('"m"', '"other"'), **environ)
+    assert b'"m"' in files.seed(former)["vllm.toml"]
