@@ -109,7 +109,7 @@ def _path(text: str, folder: str, environ: Mapping[str, str]) -> str:
     if not text:
         return ""
     try:
-        return os.path.join(folder, expand_path(text, environ))
+        return os.path.normpath(os.path.join(folder, expand_path(text, environ)))
     except Refusal as refusal:
         raise UsageError(f"[guest]: '{text}': {refusal.message}", refusal.hint) from None
 
