@@ -33,7 +33,11 @@ class Files:
         self, text: str, *assignments: str, asked: tuple[str, ...] = (), **environ: str
     ) -> dict[str, str]:
         self.path.write_text(text)
-        home = {"HOME": str(self.folder), "PATH": "/usr/bin"}
+        home = {
+            "HOME": str(self.folder),
+            "PATH": "/usr/bin",
+            "XDG_RUNTIME_DIR": str(self.folder),
+        }
         return prepare_guest(str(self.path), assignments, asked, {**home, **environ})
 
     def seed(self, found: dict[str, str]) -> dict[str, bytes]:
@@ -122,7 +126,7 @@ def test_null_in_overrides_stays_to_remove_a_key() -> None:
 
 def test_seed_of_a_guest_that_runs_is_left_alone(files: Files) -> None:
     environ = {"XDG_RUNTIME_DIR": str(files.folder)}
-    former = files.prepare(SERVER, **environ)
+    former = files.prepare(SERVER)
     (rundir, *_) = find_rundirs("default", environ)
     make_rundir(rundir)
     us = find_identity(os.getpid())
@@ -140,5 +144,5 @@ def test_seed_of_a_guest_that_runs_is_left_alone(files: Files) -> None:
         )
     )
     with pytest.raises(HostError, match="is running already"):
-        files.prepare(SERVER.replace('"m"', '"other"'), **environ)
+        files.prepare(SERVER.replace('"m"', '"other"'))
     assert b'"m"' in files.seed(former)["vllm.toml"]
