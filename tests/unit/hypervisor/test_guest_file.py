@@ -121,9 +121,9 @@ def test_null_in_overrides_stays_to_remove_a_key() -> None:
 
 
 def test_seed_of_a_guest_that_runs_is_left_alone(files: Files) -> None:
-    environ = {"XDG_RUNTIME_DIR": str(files.folder)}
-    former = files.prepare(SERVER, **environ)
-    (rundir, *_) = find_rundirs("default", environ)
+    runtime = str(files.folder)
+    former = files.prepare(SERVER, XDG_RUNTIME_DIR=runtime)
+    (rundir, *_) = find_rundirs("default", {"XDG_RUNTIME_DIR": runtime})
     make_rundir(rundir)
     us = find_identity(os.getpid())
     assert us is not None
@@ -140,5 +140,5 @@ def test_seed_of_a_guest_that_runs_is_left_alone(files: Files) -> None:
         )
     )
     with pytest.raises(HostError, match="is running already"):
-        files.prepare(SERVER.replace('"m"', '"other"'), **environ)
+        files.prepare(SERVER.replace('"m"', '"other"'), XDG_RUNTIME_DIR=runtime)
     assert b'"m"' in files.seed(former)["vllm.toml"]
