@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 P = "VLLMD_HYPERVISOR_"
 SERVER = '[instance.a.server]\nmodel = "m"\n'
 
+# The machine may have guests of its own, the default one above all.
+NAME = "test-guest-file"
+
 
 class Files:
     """A launcher's file in a folder, and what `start --config` makes of it."""
@@ -36,7 +39,7 @@ class Files:
         home = {
             "HOME": str(self.folder),
             "PATH": "/usr/bin",
-            "XDG_RUNTIME_DIR": str(self.folder),
+            "VLLMD_HYPERVISOR_NAME": NAME,
         }
         return prepare_guest(str(self.path), assignments, asked, {**home, **environ})
 
@@ -125,15 +128,15 @@ def test_null_in_overrides_stays_to_remove_a_key() -> None:
 
 
 def test_seed_of_a_guest_that_runs_is_left_alone(files: Files) -> None:
-    environ = {"XDG_RUNTIME_DIR": str(files.folder)}
-    former = files.prepare(SERVER)
-    (rundir, *_) = find_rundirs("default", environ)
+    runtime = str(files.folder)
+    former = files.prepare(SERVER, XDG_RUNTIME_DIR=runtime)
+    (rundir, *_) = find_rundirs(NAME, {"XDG_RUNTIME_DIR": runtime})
     make_rundir(rundir)
     us = find_identity(os.getpid())
     assert us is not None
     rundir.write_state(
         GuestState(
-            name="default",
+            name=NAME,
             backend="qemu",
             accelerator="tcg",
             why="",
@@ -144,5 +147,5 @@ def test_seed_of_a_guest_that_runs_is_left_alone(files: Files) -> None:
         )
     )
     with pytest.raises(HostError, match="is running already"):
-        files.prepare(SERVER.replace('"m"', '"other"'))
+        files.prepare(SERVER.replace('"m"', '"other"'), XDG_RUNTIME_DIR=runtime)
     assert b'"m"' in files.seed(former)["vllm.toml"]
