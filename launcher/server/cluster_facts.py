@@ -86,10 +86,15 @@ class _Reading:
             return value or None
         for name in names:
             value = self.environ.get(name, "")
-            if value and not (name in PER_PROCESS and self.environ.get(ON_EACH, "1") != "1"):
+            if value and not self._means_something_else(name, value):
                 self.origins[key] = name
                 return value
         return None
+
+    def _means_something_else(self, name: str, value: str) -> bool:
+        """Tell whether a variable counts processes, or is a Service of Kubernetes by that name."""
+        counts = name in PER_PROCESS and self.environ.get(ON_EACH, "1") != "1"
+        return counts or value.startswith("tcp://")
 
     def number(self, key: str, names: tuple[str, ...], most: int) -> int | None:
         """Return a value that is a number; None where nobody says it, or it is none."""

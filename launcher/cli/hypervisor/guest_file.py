@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 STATE_DIR = f"{read.P}STATE_DIR"
 SEED_NAME = "config.img"
 FALLBACK_USER = "vllmd"
+ADD_TABLE = "add [guest], with image = the folder that 'vllmd-hypervisor image build' has made"
 
 
 def prepare_guest(
@@ -55,6 +56,8 @@ def prepare_guest(
     plan = make_plan(path, assignments, environ, elsewhere=True)
     documents = load_documents(path, assignments, environ)
     problems = Problems(plan.config.tree)
+    if "guest" not in plan.config.tree.data and not environ.get(read.SYSTEM):
+        problems.add((), "there is no table [guest] in this file", ADD_TABLE)
     # What is wrong with the table is among the plan's problems already.
     guest = read_guest(plan.config.tree, Problems(plan.config.tree))
     variables = dict(_variables(guest, os.path.dirname(os.path.abspath(path)), environ))

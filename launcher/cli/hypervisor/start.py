@@ -59,6 +59,8 @@ def main(argv: list[str], environ: Mapping[str, str], gather: Gather = gather_to
     print_problems(plan.warnings, ())
     if arguments.dry_run:
         print(render_plan(plan))
+        if arguments.config:
+            os.unlink(environ[CONFIG])  # a start writes it again; secrets may be in it
         return EX_OK
     if arguments.detach:
         return _detach(plan, environ)

@@ -188,6 +188,16 @@ def test_dry_run_prints_the_config_and_starts_nothing(fake: Host) -> None:
     assert fake.left() == []
 
 
+def test_dry_run_of_a_file_leaves_no_config_image(fake: Host) -> None:
+    file = fake.folder / "vllm.toml"
+    file.write_text('[guest]\n[instance.a.server]\nmodel = "org/model"\n')
+    state = {"VLLMD_HYPERVISOR_STATE_DIR": str(fake.folder / "state")}
+    asked = fake.ask("start", "--dry-run", "--config", str(file), env=fake.environ(state))
+    assert asked.code == 0
+    assert str(fake.folder / "state") in asked.stdout
+    assert list((fake.folder / "state").rglob("*.img")) == []
+
+
 def test_stopping_is_told_to_systemd(fake: Host) -> None:
     listener = Listener(fake.folder)
     process = fake.run(env=fake.environ({"NOTIFY_SOCKET": listener.path}))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from launcher.cli.hypervisor.guest_file import prepare_guest
+from launcher.config.problems import errors_of
 from launcher.errors import ConfigError, HostError, LauncherError
 from launcher.hypervisor.guest.manifest import ImageManifest, render_manifest
 from launcher.hypervisor.guest.seed import read_seed_image
@@ -35,7 +36,7 @@ class Files:
     def prepare(
         self, text: str, *assignments: str, asked: tuple[str, ...] = (), **environ: str
     ) -> dict[str, str]:
-        self.path.write_text(text)
+        self.path.write_text(text if "[guest]" in text else f"[guest]\n{text}")
         home = {
             "HOME": str(self.folder),
             "PATH": "/usr/bin",
@@ -85,7 +86,7 @@ def test_file_rides_on_the_seed_disk_with_the_settings_over_it(files: Files) -> 
         SERVER, "instance.a.control.enabled=false", AUTO_INFER_VLLM_OVERRIDES=overrides
     )
     seed = files.seed(found)
-    assert seed["vllm.toml"].decode() == SERVER
+    assert seed["vllm.toml"].decode().endswith(SERVER)
     inner = {"server": {"port": 8001}, "control": {"enabled": False}}
     assert json.loads(seed["overrides.json"]) == {"instance": {"a": inner}}
 
@@ -125,6 +126,14 @@ def test_state_directory_that_cannot_be_made_is_refused(files: Files) -> None:
 
 def test_null_in_overrides_stays_to_remove_a_key() -> None:
     assert merge({"a": {"b": 1}}, {"a": {"b": None, "c": 2}}) == {"a": {"b": None, "c": 2}}
+
+
+def test_file_without_the_table_is_told_so(files: Files) -> None:
+    files.path.write_text(SERVER)
+    with pytest.raises(ConfigError) as refused:
+        prepare_guest(str(files.path), (), (), {"HOME": str(files.folder)})
+    (problem,) = errors_of(refused.value.problems)
+    assert problem.message == "there is no table [guest] in this file"
 
 
 def test_seed_of_a_guest_that_runs_is_left_alone(files: Files) -> None:

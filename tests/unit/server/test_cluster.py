@@ -338,3 +338,10 @@ def test_worker_with_ray_joins_it_without_flags_of_vllm() -> None:
         "-m", "ray.scripts.scripts", "start",
         "--address", "10.0.0.1:29501", "--block", "--disable-usage-stats",
     )  # fmt: skip
+
+
+def test_service_of_kubernetes_is_not_taken_for_a_port() -> None:
+    environ = {**at(0), "MASTER_PORT": "tcp://10.96.0.7:80"}
+    plan = plan_text(SPLIT, environ=environ)
+    assert messages_of(plan) == []
+    assert "--master-port 29501" in " ".join(process_of(plan).argv)
