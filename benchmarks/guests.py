@@ -118,6 +118,7 @@ def run_ours(place: Place) -> Times:
     environ = {
         **os.environ,
         "XDG_RUNTIME_DIR": place.folder,
+        "VLLMD_HYPERVISOR_NAME": f"bench-{place.port}",
         "VLLMD_HYPERVISOR_KERNEL_FILEPATH": place.image.kernel,
         "VLLMD_HYPERVISOR_SYSTEM_IMAGE_FILEPATH": place.image.image,
         "VLLMD_HYPERVISOR_CONFIG_IMAGE_FILEPATH": place.seed,
