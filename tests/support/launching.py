@@ -235,16 +235,21 @@ class Launcher:
         """Return the path of the control socket."""
         return str(self.folder / "vllmd" / "vllmd.sock")
 
+    def listens(self) -> bool:
+        """Tell whether somebody listens on the control socket: a killed launcher leaves it."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(self.socket()) == 0
+
     def status(self, name: str = "a") -> dict[str, Any]:
         """Return what `vllmd status` says of an instance."""
-        wait_until(lambda: os.path.exists(self.socket()), "the control socket")
+        wait_until(self.listens, "the control socket")
         asked = self.ask("status", "--json", "--socket", self.socket())
         assert asked.code in {0, 1}, asked.stderr
         instances = json.loads(asked.stdout)["instances"]
         found: dict[str, Any] = next(each for each in instances if each["name"] == name)
         return found
 
-    def wait_state(self, state: str, name: str = "a", within_s: float = 10) -> dict[str, Any]:
+    def wait_state(self, state: str, name: str = "a", within_s: float = 30) -> dict[str, Any]:
         """Wait until an instance is in a state; return what is said of it then."""
 
         def reached() -> dict[str, Any] | None:
