@@ -201,7 +201,10 @@ def render_lock(packages: Iterable[Package], environment: str, platform: str, ro
         f"    - url: {quoted(channel_url(root))}",
     ]
     if any(each.kind == PYPI for each in chosen):
-        lines += ["    indexes:", "    - https://pypi.org/simple"]  # no wheel is looked for there
+        lines += [
+            "    indexes:",
+            "    - https://index.invalid/simple",
+        ]  # no wheel is looked for there
     lines += ["    packages:", f"      {platform}:" + ("" if chosen else " []")]
     lines += [f"      - {each.kind}: {quoted(located(each, root))}" for each in chosen]
     lines.append("packages:" + ("" if chosen else " []"))

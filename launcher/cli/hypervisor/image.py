@@ -83,7 +83,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("--python", metavar="PATH", default="", help="Python of the root that runs the launcher, "
         "3.11 or newer (default: the first 'python3' on the image's PATH)")  # fmt: skip
     add("--suite", default=SUITE, help=f"release of Debian (default: {SUITE})")
-    add("--mirror", default=MIRROR, metavar="URL", help=f"mirror of Debian (default: {MIRROR})")
+    add("--mirror", default=MIRROR, metavar="URL", help="mirror of Debian (default: mmdebstrap's)")
     add("--components", default="main", metavar="NAME,...", help="parts of Debian (default: main)")
     add("--kernel-package", default=KERNEL_PACKAGE, metavar="PACKAGE",
         help=f"the kernel (default: {KERNEL_PACKAGE})")  # fmt: skip

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SUITE = "bookworm"
-MIRROR = "http://deb.debian.org/debian"
+MIRROR = ""  # that of mmdebstrap itself, with security updates
 KERNEL_PACKAGE = "linux-image-cloud-amd64"
 BUSYBOX_PACKAGE = "busybox-static"
 # A folder of the root while it is built, where packages are that we unpack ourselves.
@@ -59,14 +59,21 @@ def render_bootstrap(wish: DebianWish, root_tar: str, downloads: str) -> list[st
         *_hooks([_download(wish.kernel_package), *modules], downloads),
         wish.suite,
         root_tar,
-        wish.mirror,
+        *filter(None, [wish.mirror]),
     ]
 
 
 def render_kernel_fetch(wish: DebianWish, downloads: str) -> list[str]:
     """Render the command that fetches the kernel and busybox, and makes no root."""
     hooks = _hooks([_download(wish.kernel_package)], downloads)
-    return [*_start(wish, "custom"), "--format=null", *hooks, wish.suite, "-", wish.mirror]
+    return [
+        *_start(wish, "custom"),
+        "--format=null",
+        *hooks,
+        wish.suite,
+        "-",
+        *filter(None, [wish.mirror]),
+    ]
 
 
 def _download(kernel: str) -> str:

@@ -25,7 +25,7 @@ environments:
     - url: {FORGE}/
     - url: https://conda.example/nvidia/
     indexes:
-    - https://pypi.org/simple
+    - https://index.invalid/simple
     options:
       pypi-prerelease-mode: if-necessary-or-explicit
     packages:

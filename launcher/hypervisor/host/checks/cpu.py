@@ -123,7 +123,7 @@ def _check_membership(survey: Survey, number: int, members: tuple[str, ...]) -> 
     if user in members or number == _primary_group(survey, user):
         if not is_self:
             return Finding(name=name, status=OK, seen=f"'{user}' is in '{group}'", why=why)
-        seen = f"'{user}' is in '{group}', but this session began before"
+        seen = f"'{user}' is in '{group}', but this login began before"
         mend = f"newgrp {group}  # or log in again"
         return Finding(name=name, status=WARN, seen=seen, why=why, mend=mend)
     seen = f"'{user}' is not in '{group}'"
