@@ -189,14 +189,17 @@ def sweep(rundir: RunDir) -> None:
         path = rundir.file(name)
         if name in {STATE, LOCK} or name.startswith(CONSOLE_LOG):
             continue
-        if stat.S_ISSOCK(os.lstat(path).st_mode) and is_answered(path):
+        if is_answered(path):
             continue
         rundir.remove(name)
     rundir.remove(STATE)
 
 
 def is_answered(path: str) -> bool:
-    """Tell whether somebody listens on a UNIX socket: a file that nobody listens on is stale."""
+    """Tell whether somebody listens on a UNIX socket: a file that nobody listens on is stale.
+
+    What is no socket, or has gone, does not answer either.
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.setblocking(False)  # noqa: FBT003
         try:
