@@ -54,9 +54,13 @@ class RunDir:
         """Return what `start` wrote down, None where it has not, or has tidied up."""
         return parse_state(self.read(STATE))
 
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, whole or not at all; it need not outlive a crash of the machine."""
+        write_atomic(self.file(name), content, is_durable=False)
+
     def write_state(self, state: GuestState) -> None:
         """Write down how the guest is."""
-        write_atomic(self.file(STATE), render_state(state))
+        self.write(STATE, render_state(state))
 
     def remove(self, *names: str) -> None:
         """Remove files; those that are not there need not be."""

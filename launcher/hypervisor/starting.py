@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 import shlex
 import time
 
@@ -94,7 +93,7 @@ def _settle(spec: VmSpec, choice: Choice) -> VmSpec:
         kind = "user" if choice.backend == "qemu" else "none"
         network = replace(network, kind=kind)
     cmdline = spec.cmdline
-    if platform.machine() == "aarch64":
+    if os.uname().machine == "aarch64":
         cmdline = cmdline.replace("console=ttyS0", "console=ttyAMA0")
     return replace(spec, network=network, cmdline=cmdline)
 
