@@ -89,10 +89,10 @@ def remove_dead_socket(path: str) -> None:
     """
     try:
         is_socket = stat.S_ISSOCK(os.lstat(path).st_mode)
-        if is_socket and isinstance(_try_connect(path), ConnectionRefusedError):
-            # vLLM binds first and listens once the model is loaded: that one refuses too.
-            if not _is_bound(path):
-                os.unlink(path)
+        is_refused = is_socket and isinstance(_try_connect(path), ConnectionRefusedError)
+        # vLLM binds first and listens once the model is loaded: that one refuses too.
+        if is_refused and not _is_bound(path):
+            os.unlink(path)
     except OSError:
         return  # there is none; or the server will say what is wrong with it
 
