@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from launcher.render.model import CACHE_DIR, CONFIG_DIR, GIB, IMAGE_USER, LOG_DIR
+from launcher.render.model import CACHE_DIR, CONFIG_DIR, GIB, IMAGE_USER, KILL_S, LOG_DIR
 from launcher.render.overrides import for_pod, render_overrides
 from launcher.render.yaml_text import Flow, Note
 
@@ -75,7 +75,7 @@ def pod_template(workload: Workload, server: Server, *, worker: bool = False) ->
             ),
         },
         "spec": {
-            "terminationGracePeriodSeconds": int(server.stop_s) + 15,
+            "terminationGracePeriodSeconds": int(server.stop_s) + KILL_S,
             "automountServiceAccountToken": False,
             "enableServiceLinks": Note(
                 comment="A Service called vllm would set VLLM_PORT, which vLLM takes for its own.",
