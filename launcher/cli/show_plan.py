@@ -146,7 +146,7 @@ def _text_instance(each: InstancePlan, plan: LaunchPlan, locator: Locator) -> st
     lines.append(f"  {shlex.join(each.command)}")
     for flag in each.flags:
         where = _where(flag.path, flag.preset, plan, locator)
-        words = _joined(flag.tokens, plan) if flag.tokens else f"({flag.path[-1]} = false: no flag)"
+        words = _joined(flag.tokens, plan) if flag.tokens else _no_flag(flag.path, plan)
         lines.append(f"    {words:<{COLUMN}} {where}")
     if each.instance.extra_args:
         path = each.instance.extra_args_path
@@ -170,6 +170,14 @@ def _shell_instance(each: InstancePlan, plan: LaunchPlan) -> str:
     log = [f">> {shlex.quote(process.log.path)} 2>&1"] if process.log else []
     parts = ["env", *unset, *words, shlex.join(each.command), *groups, *extra, *log]
     return f"# {process.name}\n" + " \\\n  ".join(parts) + "\n"
+
+
+def _no_flag(path: Path, plan: LaunchPlan) -> str:
+    """Say why an option has no flag: it is false, or an array of nothing."""
+    value: object = plan.config.tree.data
+    for part in path:
+        value = value[part] if isinstance(value, dict) else value
+    return f"({path[-1]} = {'false' if value is False else '[]'}: no flag)"
 
 
 def _joined(words: tuple[str, ...], plan: LaunchPlan) -> str:
