@@ -96,12 +96,19 @@ def initialize(
     if plan.obstacles:
         print("nothing was changed")
         return EX_UNAVAILABLE
-    if plan.deeds and os.geteuid() != 0:
-        raise HostError("preparing a host needs root", "run it by sudo, or with --dry-run")
-    short = _tell_deeds(preparation.perform(plan.deeds), tell)
-    short |= _tell_deeds(preparation.finish_devices(), tell)
     if not plan.deeds:
         tell.step(PREPARED)
+        return EX_OK
+    if os.geteuid() != 0:
+        raise HostError("preparing a host needs root", "run it by sudo, or with --dry-run")
+    short = _tell_deeds(preparation.make_home(plan.deeds), tell)
+    with preparation.alone():
+        # Somebody else may have prepared the host while we waited.
+        plan = plan_host(host, machine, preparation.done, take_display=take_display)
+        for obstacle in plan.obstacles:
+            raise obstacle
+        short |= _tell_deeds(preparation.perform(plan.deeds), tell)
+        short |= _tell_deeds(preparation.finish_devices(), tell)
     return EX_UNAVAILABLE if short else EX_OK
 
 
@@ -114,10 +121,12 @@ def undo(host: Host, machine: Machine, tell: Teller, *, dry_run: bool) -> int:
     preparation = Preparation(host, machine)
     if not preparation.done:
         tell.step("nothing to undo")
-    elif dry_run:
+        return EX_OK
+    if dry_run:
         for deed in reversed(preparation.done):
             print(f"would undo: {deed.say()}")
-    else:
+        return EX_OK
+    with preparation.alone():
         for said in preparation.undo():
             tell.step(said)
     return EX_OK

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 
 from launcher.errors import HostError
 from launcher.hypervisor.account import find_owner
@@ -14,7 +14,12 @@ from launcher.hypervisor.host.hugepages import (
     plan_hugepages,
     shortage_hint,
 )
-from launcher.hypervisor.host.journal import journal_path, read_journal, write_journal
+from launcher.hypervisor.host.journal import (
+    hold_journal,
+    journal_path,
+    read_journal,
+    write_journal,
+)
 from launcher.hypervisor.host.links import gather_network
 from launcher.hypervisor.host.vfio import plan_devices, plan_group_owner
 from launcher.record import record
@@ -76,7 +81,7 @@ def _own_folders(host: Host) -> frozenset[str]:
 
 
 class Preparation:
-    """The journal of a host, and what is done with it."""
+    """The journal of a host, and what is done with it. `alone` is who may change the host."""
 
     def __init__(self, host: Host, machine: Machine) -> None:
         """Read the journal.
@@ -87,20 +92,50 @@ class Preparation:
         self._host = host
         self._machine = machine
         self._boot_id = machine.boot_id()
-        self._path = journal_path(host.config.common.state_dir)
+        self._folder = host.config.common.state_dir
+        self._made: list[Deed] = []
+        self._path = journal_path(self._folder)
         self.done = read_journal(self._path, self._boot_id)
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Wait for other runs to end, and read the journal again. Its folder has to be there.
+
+        Raises:
+            HostError: another run does not end, or the journal is not ours, or broken.
+        """
+        with hold_journal(self._folder):
+            done = read_journal(self._path, self._boot_id)
+            self.done = [*(deed for deed in self._made if deed not in done), *done]
+            if self._made:
+                write_journal(self._path, self.done, self._boot_id)
+            yield
+
+    def make_home(self, deeds: Sequence[Deed]) -> Iterator[tuple[Deed, str]]:
+        """Make those folders among some deeds without which there can be no journal.
+
+        They are written down once we are alone.
+
+        Raises:
+            HostError: one cannot be made.
+        """
+        for deed in filter(self._is_home, deeds):
+            self._made.append(deed.perform(self._machine))
+            yield deed, ""
+
     def perform(self, deeds: Sequence[Deed]) -> Iterator[tuple[Deed, str]]:
-        """Do some deeds; yield each that was done, and what the kernel has held back of it.
+        """Do some deeds, alone; yield each that was done, and what the kernel has held back of it.
+
+        Each is written down before it is done: if we are killed then, it can be taken back.
 
         Raises:
             HostError: one is not possible; those before it were done, and are in the journal.
         """
         for deed in deeds:
+            write_journal(self._path, self.done, self._boot_id, begun=deed)
             done = deed.perform(self._machine)
             self.done.append(done)
-            if os.path.isdir(os.path.dirname(self._path)):
-                write_journal(self._path, self.done, self._boot_id)
+            write_journal(self._path, self.done, self._boot_id)
             short = ""
             if isinstance(deed, AddHugePages) and isinstance(done, AddHugePages):
                 short = find_shortage(deed, done)
@@ -128,7 +163,7 @@ class Preparation:
         obstacle: HostError | None = None
         while self.done:
             deed = self.done.pop()
-            last = self._holds_journal(deed)
+            last = self._is_home(deed)
             try:
                 said = "" if last and kept else self._undo_one(deed, last=last)
             except HostError as error:
@@ -150,7 +185,8 @@ class Preparation:
             write_journal(self._path, [], self._boot_id)
         return deed.undo(self._machine)
 
-    def _holds_journal(self, deed: Deed) -> bool:
+    def _is_home(self, deed: Deed) -> bool:
+        """Tell whether the journal is in a folder that a deed makes."""
         return isinstance(deed, MakeFolder) and self._path.startswith(f"{deed.path}/")
 
 
