@@ -45,9 +45,10 @@ def find_owner(user: str) -> tuple[tuple[int, int], str]:
     try:
         entry = pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
     except KeyError:
+        create = f"create it by 'useradd --create-home {user}', or "
         raise HostError(
             f"this host has no user '{user}'",
-            f"create it by 'useradd --create-home {user}', or set another as global.user",
+            f"{'' if user.isdecimal() else create}set another as global.user",
         ) from None
     return (entry.pw_uid, entry.pw_gid), entry.pw_dir
 

@@ -99,13 +99,14 @@ def _systemd_dir(host: Host, *, user: bool) -> str:
     if user and not host.environ.get(SYSTEMD_DIR, "").strip():
         base = host.environ.get("XDG_CONFIG_HOME") or f"{host.environ.get('HOME', '')}/.config"
         return f"{base}/systemd/user"
-    return host.settings.systemd_dir
+    return os.path.abspath(host.settings.systemd_dir)
 
 
 def _install(host: Host, tell: Teller, systemd_dir: str, *, user: bool, dry_run: bool) -> int:
     require_runtimes(host)
+    template = _template(host, user=user)
     owner, home = _owner(host, user=user, dry_run=dry_run)
-    installation = _installation(host, home, user=user)
+    installation = _installation(host, home, template, user=user)
     if tell.tells(WARN) and not dry_run:
         print_problems(_find_doubts(host, installation, owner), ())
     try:
@@ -173,15 +174,25 @@ def _find_doubts(
     return doubts
 
 
-def _installation(host: Host, home: str, *, user: bool) -> Installation:
+def _template(host: Host, *, user: bool) -> str:
     own = host.settings.runtime_template
-    packaged = "runtime-user.service" if user else "runtime.service"
+    if not own:
+        return read_template("runtime-user.service" if user else "runtime.service")
+    try:
+        return read_own_template(own)
+    except Refusal as refusal:
+        origin = Origin(kind="environment", name=TEMPLATE)
+        problem = Problem(message=refusal.message, hint=refusal.hint, origin=origin)
+        raise ConfigError((problem,)) from None
+
+
+def _installation(host: Host, home: str, template: str, *, user: bool) -> Installation:
     return Installation(
         program=find_program(),
         home=home,
         kvm_group=host.settings.kvm_group,
         hugepages_size=host.settings.hugepages_size,
-        template=read_own_template(own) if own else read_template(packaged),
+        template=template,
         user_units=user,
         with_network=not host.settings.skip_network,
         environment=_boot_environment(host),

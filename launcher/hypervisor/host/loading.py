@@ -11,6 +11,7 @@ from launcher.hypervisor.account import gather_account, with_home
 from launcher.hypervisor.environment import EnvironmentReader
 from launcher.hypervisor.host.model import HostSettings
 from launcher.hypervisor.host.read import read_host
+from launcher.hypervisor.host.values import group_name
 from launcher.record import record
 
 TYPE_CHECKING = False
@@ -51,11 +52,16 @@ def load_host(environ: Mapping[str, str]) -> Host:
     account = gather_account()
     reader = EnvironmentReader(environ)
     settings = read_settings(reader, account.user)
+    named = reader.given(CONFIG_VARIABLE)
+    refused = len(reader.problems)
     path = reader.path(CONFIG_VARIABLE)
+    refused = len(reader.problems) - refused  # then the path is that of the default
     try:
-        file = load_file(path, named=reader.given(CONFIG_VARIABLE))
+        file = load_file(path, named=named) if not refused else None
     except ConfigError as error:
-        raise ConfigError((*error.problems, *reader.problems), error.documents) from None
+        others = read_host(None, environ, account.user).problems
+        found = (*error.problems, *others, *reader.problems)
+        raise ConfigError(found, error.documents) from None
     reading = read_host(file, environ, account.user)
     problems = (*reading.problems, *reader.problems)
     documents = reading.tree.documents
@@ -93,7 +99,7 @@ def read_settings(reader: EnvironmentReader, user: str) -> HostSettings:
     return HostSettings(
         log_level=reader.choice("VLLMD_HYPERVISOR_LOG_LEVEL"),
         dry_run=reader.boolean("VLLMD_HYPERVISOR_DRY_RUN"),
-        kvm_group=reader.text("VLLMD_KVM_GROUP"),
+        kvm_group=reader.read("VLLMD_KVM_GROUP", group_name),
         hugepages_size=reader.choice("VLLMD_HUGEPAGES_SIZE"),
         skip_nested=reader.boolean("VLLMD_DISABLE_NESTED_VIRT"),
         skip_network=reader.boolean("VLLMD_DISABLE_NETWORK"),

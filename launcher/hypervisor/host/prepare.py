@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 
 from launcher.errors import HostError
 from launcher.hypervisor.account import find_owner
+from launcher.hypervisor.guest.manifest import MANIFEST_NAME
 from launcher.hypervisor.host.bridge import plan_network
-from launcher.hypervisor.host.deeds import MakeFolder, plan_folders
+from launcher.hypervisor.host.deeds import GiveFile, MakeFolder, plan_folders
 from launcher.hypervisor.host.hugepages import (
     AddHugePages,
     find_shortage,
@@ -15,12 +17,16 @@ from launcher.hypervisor.host.hugepages import (
     shortage_hint,
 )
 from launcher.hypervisor.host.journal import (
+    NAME,
     hold_journal,
     journal_path,
     read_journal,
     write_journal,
 )
+from launcher.hypervisor.host.keys import STATE_DIR
 from launcher.hypervisor.host.links import gather_network
+from launcher.hypervisor.host.model import SEED
+from launcher.hypervisor.host.values import RESERVED_NAMES
 from launcher.hypervisor.host.vfio import plan_devices, plan_group_owner
 from launcher.record import record
 
@@ -59,7 +65,7 @@ def plan_host(
         owner, _ = find_owner(config.common.user)
     except HostError as error:
         obstacles.append(error)
-    stage(lambda: plan_folders(_folders(host), _own_folders(host), *owner))
+    stage(lambda: _plan_folders(host, owner))
     stage(lambda: plan_hugepages(config.runtimes, settings.hugepages_size, machine, done))
     if not settings.skip_network:
         stage(lambda: plan_network(config, gather_network(), machine, owner))
@@ -67,6 +73,34 @@ def plan_host(
     stage(lambda: plan_group_owner(config.runtimes, machine, owner))
     told = {(error.message, error.hint): error for error in obstacles}
     return Plan(deeds=tuple(deeds), obstacles=tuple(told.values()))
+
+
+def _plan_folders(host: Host, owner: tuple[int, int]) -> Sequence[Deed]:
+    deeds = plan_folders(_folders(host), _own_folders(host), *owner)
+    state = host.config.common.state_dir
+    if any(isinstance(deed, GiveFile) and deed.path == state for deed in deeds):
+        _require_own(state, {runtime.name for runtime in host.config.runtimes})
+    return deeds
+
+
+def _require_own(state: str, runtimes: set[str]) -> None:
+    """Need a folder that is for us before it is given away: not '/etc', nor somebody's home.
+
+    Raises:
+        HostError: there are things in it that nobody puts into a state directory.
+    """
+    found = sorted(os.listdir(state))
+    marks = (NAME, f"guest/{MANIFEST_NAME}", *(f"{name}/{SEED}" for name in found))
+    named_so = os.path.basename(state) == os.path.basename(STATE_DIR)
+    if named_so or any(os.path.exists(f"{state}/{mark}") for mark in marks):
+        return
+    for name in found:
+        if name not in runtimes | RESERVED_NAMES.keys():
+            raise HostError(
+                f"'{state}' cannot be the state directory: '{name}' is in it, "
+                "and nobody but the guests' user could reach that any more",
+                "set global.state_dir to a folder of its own",
+            )
 
 
 def _folders(host: Host) -> tuple[str, ...]:

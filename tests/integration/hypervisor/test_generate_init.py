@@ -230,3 +230,12 @@ def test_base_image_becomes_the_runtimes_own(prepared: HostCommands) -> None:
 def test_unknown_base_image_is_refused(prepared: HostCommands) -> None:
     done = prepared.run("generate-init", env={"VLLMD_CLOUD_IMAGE": "Ubunto 22.04"})
     assert (done.code, "did you mean 'Ubuntu 22.04'?" in done.err) == (78, True)
+
+
+def test_base_image_that_nobody_knows_is_told_before_anything_is_written(
+    prepared: HostCommands,
+) -> None:
+    done = prepared.run("generate-init", env={"VLLMD_CLOUD_IMAGE": "Fedora"})
+    assert done.code == 78
+    assert "VLLMD_CLOUD_IMAGE: 'Fedora' is no path, and no known base image" in done.err
+    assert not prepared.state_dir.exists()

@@ -341,3 +341,33 @@ def test_journal_of_an_earlier_boot_is_not_undone(
     assert prepared.run("initialize", "--undo").code == 0
     # The folders are from then as well, and outlive a boot.
     assert (namespace.state(), prepared.state_dir.exists()) == (former, False)
+
+
+def test_folder_of_somebody_else_is_not_given_away(
+    prepared: HostCommands, namespace: Namespace
+) -> None:
+    prepared.state_dir.mkdir(mode=0o755)
+    (prepared.state_dir / "passwd").touch()
+    done = prepared.run("initialize")
+    assert (done.code, done.out) == (69, "nothing was changed\n")
+    assert "'FOLDER/state' cannot be the state directory: 'passwd' is in it" in done.err
+    assert prepared.state_dir.stat().st_mode & 0o777 == 0o755
+    assert namespace.links() == {}
+
+
+def test_folder_with_what_is_ours_is_taken(prepared: HostCommands) -> None:
+    (prepared.state_dir / "images").mkdir(parents=True)
+    (prepared.state_dir / "one").mkdir()
+    prepared.state_dir.chmod(0o755)
+    assert prepared.run("initialize").code == 0
+    assert prepared.state_dir.stat().st_mode & 0o777 == 0o700
+
+
+def test_reader_that_has_seen_enough_does_not_stop_it(
+    prepared: HostCommands, namespace: Namespace
+) -> None:
+    script = 'exec 3>&1; { "$0" "$@" 2>&3; echo "$?" >&3; } | true'
+    argv = [sys.executable, "-m", "launcher.cli.hypervisor", "initialize"]
+    done = prepared.execute(["sh", "-c", script, *argv])
+    assert done.out == "0\n"
+    assert "vllmd-tap2" in namespace.links()
