@@ -36,6 +36,14 @@ def with_home(environ: Mapping[str, str]) -> Mapping[str, str]:
     return {**environ, "HOME": home} if home else environ
 
 
+def home_of_caller(environ: Mapping[str, str]) -> str:
+    """Return the home of who called us by sudo; empty where nobody has."""
+    try:
+        return pwd.getpwnam(environ.get("SUDO_USER", "")).pw_dir
+    except KeyError:
+        return ""
+
+
 def find_owner(user: str) -> tuple[tuple[int, int], str]:
     """Return the numbers of a user and of its group, and its home.
 

@@ -202,7 +202,11 @@ def _write(
             print("".join(f"    {line}\n" for line in files[name].decode().splitlines()), end="")
         return
     owner = _owner(host)
-    make_folder(PlannedFolder(path=os.path.dirname(path), owner=owner))
+    folder = os.path.dirname(path)
+    if owner is not None and os.path.islink(folder):
+        # The guests' user may have put it there, and we can write more than that user.
+        raise HostError(f"'{folder}' is a link", "replace it by a folder; a link is not followed")
+    make_folder(PlannedFolder(path=folder, owner=owner))
     try:
         write_seed_image(path, files, owner)
     except OSError as error:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 
 from launcher.cli.hypervisor.arguments import new_hypervisor_parser
-from launcher.cli.hypervisor.telling import tell_warnings
+from launcher.cli.hypervisor.telling import WARN, tell_warnings
+from launcher.config.problems import WARNING, Problem
 from launcher.errors import EX_OK, EX_UNAVAILABLE, HostError
 from launcher.hypervisor.host.deeds import Machine
 from launcher.hypervisor.host.loading import load_host
 from launcher.hypervisor.host.prepare import Preparation, hint_of, plan_host
-from launcher.output import print_error
+from launcher.output import print_error, print_problems
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from launcher.hypervisor.host.loading import Host
     from launcher.hypervisor.host.prepare import Plan
 
+NO_RUNTIME = Problem(
+    message="there is no runtime: no huge pages, taps and devices are prepared",
+    hint="add a [[runtimes]] table with index and name to the host's file",
+    severity=WARNING,
+)
 PREPARED = "nothing to do: this host is prepared"
 
 DESCRIPTION = """\
@@ -87,6 +93,8 @@ def initialize(
     Raises:
         HostError: the kernel refuses something, or the journal is not ours.
     """
+    if not host.config.runtimes and tell.tells(WARN):
+        print_problems((NO_RUNTIME,), ())
     preparation = Preparation(host, machine)
     plan = plan_host(host, machine, preparation.done, take_display=take_display)
     for obstacle in plan.obstacles:

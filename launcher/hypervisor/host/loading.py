@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from launcher.config.document import decode_toml
-from launcher.config.problems import ERROR, Origin, Problem, errors_of
+from launcher.config.problems import ERROR, WARNING, Origin, Problem, errors_of
 from launcher.errors import ConfigError, HostError
-from launcher.hypervisor.account import gather_account, with_home
+from launcher.hypervisor.account import gather_account, home_of_caller, with_home
 from launcher.hypervisor.environment import EnvironmentReader
 from launcher.hypervisor.host.model import HostSettings
 from launcher.hypervisor.host.read import read_host
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from launcher.hypervisor.host.model import HostConfig
 
 CONFIG_VARIABLE = "VLLMD_HYPERVISOR_CONFIG"
+DEFAULT_PLACE = ".config/vllmd/config.toml"  # in a home
 
 
 @record
@@ -63,7 +64,8 @@ def load_host(environ: Mapping[str, str]) -> Host:
         found = (*error.problems, *others, *reader.problems)
         raise ConfigError(found, error.documents) from None
     reading = read_host(file, environ, account.user)
-    problems = (*reading.problems, *reader.problems)
+    overlooked = find_overlooked(path, home_of_caller(environ)) if file is None else ()
+    problems = (*overlooked, *reading.problems, *reader.problems)
     documents = reading.tree.documents
     if errors_of(problems):
         raise ConfigError(problems, documents)
@@ -75,6 +77,17 @@ def load_host(environ: Mapping[str, str]) -> Host:
         documents=documents,
         warnings=problems,
     )
+
+
+def find_overlooked(path: str, home: str) -> tuple[Problem, ...]:
+    """Warn where sudo has changed HOME, and so hides the file below the home of its caller."""
+    theirs = f"{home}/{DEFAULT_PLACE}"
+    if not home or theirs == path or not os.path.exists(theirs):
+        return ()
+    message = f"'{theirs}' is not read: by sudo, '{path}' is the file, and it is not there"
+    hint = f"name it behind sudo: sudo {CONFIG_VARIABLE}={theirs} vllmd-hypervisor ..."
+    origin = Origin(kind="environment", name=CONFIG_VARIABLE)
+    return (Problem(message=message, hint=hint, severity=WARNING, origin=origin),)
 
 
 def require_runtimes(host: Host) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import subprocess
 from typing import TYPE_CHECKING
@@ -234,3 +235,27 @@ def test_folder_of_units_that_is_a_file_is_told(
     (prepared.folder / "units").write_text("")
     done = prepared.run("install-systemd", *words)
     assert (done.code, done.err.splitlines()[-1]) == (69, "error: 'FOLDER/units': not a directory")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root installs for another user")
+def test_state_that_the_guests_user_cannot_reach_is_told(prepared: HostCommands) -> None:
+    prepared.folder.chmod(0o700)
+    done = prepared.run("install-systemd", env={"VLLMD_SYSTEMD_USER": "nobody"})
+    assert "the user 'nobody' cannot reach 'FOLDER/state'" in done.err
+    assert "hint: set global.state_dir to a folder like /var/lib/vllmd" in done.err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root installs for another user")
+def test_home_that_is_not_of_its_user_gets_no_logs(prepared: HostCommands) -> None:
+    home = pwd.getpwnam("daemon").pw_dir  # a folder of programs, on Debian
+    prepared.run("install-systemd", env={"VLLMD_SYSTEMD_USER": "daemon"})
+    text = (prepared.folder / "units" / "vllmd-runtime@vllm_2.service").read_text()
+    assert f"LOG_FILEPATH={prepared.state_dir}/.local/log/vllmd/vllm_2.log" in text
+    assert not os.path.exists(f"{home}/.local")
+
+
+def test_boot_unit_waits_for_the_hosts_own_network(prepared: HostCommands) -> None:
+    prepared.run("install-systemd")
+    text = (prepared.folder / "units" / "vllmd-hypervisor-initialize.service").read_text()
+    (after,) = re.findall(r"^After=(.*)$", text, re.MULTILINE)
+    assert {"network-online.target", "docker.service"} <= set(after.split())

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from launcher.errors import ConfigError
-from launcher.hypervisor.account import gather_account, with_home
-from launcher.hypervisor.host.loading import load_host
+from launcher.hypervisor.account import gather_account, home_of_caller, with_home
+from launcher.hypervisor.host.loading import find_overlooked, load_host
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,3 +122,17 @@ def test_group_that_would_add_a_line_to_the_unit_is_refused(tmp_path: Path) -> N
     environ = {"HOME": str(tmp_path), "VLLMD_KVM_GROUP": "kvm\nExecStartPre=/bin/true"}
     (problem,) = problems_of(environ)
     assert problem.endswith("cannot be the name of a group")
+
+
+def test_file_that_sudo_hides_is_told(tmp_path: Path) -> None:
+    theirs = tmp_path / ".config/vllmd/config.toml"
+    theirs.parent.mkdir(parents=True)
+    theirs.touch()
+    (problem,) = find_overlooked("/root/.config/vllmd/config.toml", str(tmp_path))
+    assert f"sudo VLLMD_HYPERVISOR_CONFIG={theirs} vllmd-hypervisor" in problem.hint
+    assert find_overlooked(str(theirs), str(tmp_path)) == ()
+
+
+@pytest.mark.parametrize("environ", [{}, {"SUDO_USER": ""}, {"SUDO_USER": "no-such-user"}])
+def test_without_sudo_nothing_is_hidden(environ: dict[str, str]) -> None:
+    assert find_overlooked("/root/.config/vllmd/config.toml", home_of_caller(environ)) == ()
