@@ -10,9 +10,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PAUSE_S = 0.01
+WITHIN_S = 60.0  # what takes a moment takes many times that on a machine that is busy
 
 
-def wait_until(condition: Callable[[], T], what: str, within_s: float = 10.0) -> T:
+def wait_until(condition: Callable[[], T], what: str, within_s: float = WITHIN_S) -> T:
     """Return the first true value of `condition`.
 
     Raises:
