@@ -6,7 +6,8 @@ import json
 import shlex
 
 from launcher.cli.show_cluster import CLUSTER_ORIGINS, describe_cluster, render_cluster
-from launcher.config.report import Locator, describe, printable, sort_problems
+from launcher.config.printable import printable
+from launcher.config.report import Locator, describe, sort_problems
 from launcher.config.secrets import MASK
 from launcher.server.keys import CONTROL_KEYS
 from launcher.server.masked_words import mask_text, mask_words
@@ -146,7 +147,7 @@ def _text_instance(each: InstancePlan, plan: LaunchPlan, locator: Locator) -> st
     lines.append(f"  {shlex.join(each.command)}")
     for flag in each.flags:
         where = _where(flag.path, flag.preset, plan, locator)
-        words = _joined(flag.tokens, plan) if flag.tokens else f"({flag.path[-1]} = false: no flag)"
+        words = _joined(flag.tokens, plan) if flag.tokens else _no_flag(flag.path, plan)
         lines.append(f"    {words:<{COLUMN}} {where}")
     if each.instance.extra_args:
         path = each.instance.extra_args_path
@@ -170,6 +171,14 @@ def _shell_instance(each: InstancePlan, plan: LaunchPlan) -> str:
     log = [f">> {shlex.quote(process.log.path)} 2>&1"] if process.log else []
     parts = ["env", *unset, *words, shlex.join(each.command), *groups, *extra, *log]
     return f"# {process.name}\n" + " \\\n  ".join(parts) + "\n"
+
+
+def _no_flag(path: Path, plan: LaunchPlan) -> str:
+    """Say why an option has no flag: it is false, or an array of nothing."""
+    value: object = plan.config.tree.data
+    for part in path:
+        value = value[part] if isinstance(value, dict) else value
+    return f"({path[-1]} = {'false' if value is False else '[]'}: no flag)"
 
 
 def _joined(words: tuple[str, ...], plan: LaunchPlan) -> str:

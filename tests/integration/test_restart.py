@@ -28,6 +28,15 @@ def test_killed_server_is_started_again(launcher: Launcher) -> None:
     assert "killed by SIGKILL" in found["failure"]
 
 
+def test_killed_server_on_a_unix_socket_is_healthy_again(launcher: Launcher) -> None:
+    path = str(launcher.folder / "api.sock")
+    run = launcher.start(Stub(control=ON_FAILURE, server={"uds": path}))
+    run.wait_healthy()
+    os.kill(run.pid_of("a"), signal.SIGKILL)  # the socket's file stays: `bind` would fail
+    run.wait_for("a: starting it again in 1 s (restart 1 of 5 within 3600 s)")
+    assert launcher.wait_state("ready")["restarts"] == 1
+
+
 def test_exit_0_that_nobody_asked_for_is_a_failure(launcher: Launcher) -> None:
     run = launcher.start(Stub(control=ON_FAILURE))
     run.wait_healthy()
