@@ -18,6 +18,7 @@ IMAGE_USER = 1000
 LISTEN_PORT = 9180
 FIRST_FREE_PORT = 1024  # below it, a port is for those with CAP_NET_BIND_SERVICE
 GIB = 1 << 30
+KILL_S = 15  # from SIGKILL to the end of all that a server left
 
 
 @record
@@ -39,7 +40,7 @@ class Server:
     ranks: int
     nodes: int  # machines; more than 1 where the instance has a table `cluster`
     startup_s: float
-    stop_s: float
+    stop_s: float  # until it is killed, and what keeps its weights after it
     restart: str = ""  # as configured; empty: not said
     clustered: bool = False
     open_places: tuple[str, ...] = ()  # variables that each machine has to set
@@ -126,7 +127,7 @@ class Workload:
 
     def grace_s(self) -> int:
         """Return how long a container must be given to stop: SIGTERM, then SIGKILL, then an end."""
-        return int(self.stop_s) + 15
+        return int(self.stop_s) + KILL_S
 
 
 @record

@@ -10,6 +10,7 @@ from launcher.render.model import (
     FIRST_FREE_PORT,
     GIB,
     IMAGE_USER,
+    KILL_S,
     LOG_DIR,
 )
 from launcher.render.overrides import for_pod, render_overrides
@@ -88,7 +89,7 @@ def pod_template(workload: Workload, server: Server, *, worker: bool = False) ->
             ),
         },
         "spec": {
-            "terminationGracePeriodSeconds": int(server.stop_s) + 15,
+            "terminationGracePeriodSeconds": int(server.stop_s) + KILL_S,
             "automountServiceAccountToken": False,
             "enableServiceLinks": Note(
                 comment="A Service called vllm would set VLLM_PORT, which vLLM takes for its own.",

@@ -14,7 +14,7 @@ from launcher.config.problems import dotted
 from launcher.config.reader import Problems
 from launcher.config.secrets import is_secret_name
 from launcher.render.folders import TEMPORARY, check_paths, list_logs, list_read, list_written
-from launcher.render.model import LISTEN_PORT, Server, Workload
+from launcher.render.model import KILL_S, LISTEN_PORT, Server, Workload
 from launcher.render.overrides import merge
 from launcher.server.address import effective_integer
 from launcher.server.facts import enabled_instances, log_path
@@ -112,10 +112,16 @@ def _server(planned: InstancePlan, plan: LaunchPlan) -> Server:
         clustered=instance.cluster is not None,
         open_places=_open_places(instance),
         startup_s=planned.process.startup_timeout_s,
-        stop_s=planned.process.stop_timeout_s,
+        stop_s=_stop_s(planned),
         restart=instance.control.restart or "",
         keeps_log=posixpath.dirname(log_path(instance)) != TEMPORARY,
     )
+
+
+def _stop_s(planned: InstancePlan) -> float:
+    """Return how long a stop may take: the weights are let go once their server has ended."""
+    own_s = planned.process.stop_timeout_s
+    return own_s + KILL_S + planned.weights.stop_timeout_s if planned.weights else own_s
 
 
 def _open_places(instance: Instance) -> tuple[str, ...]:

@@ -200,6 +200,13 @@ def test_grace_is_longer_than_the_most_patient_instance() -> None:
     assert workload_of(text).grace_s() > 90
 
 
+def test_grace_holds_for_a_server_and_for_its_weights_after_it() -> None:
+    control = "stop_timeout_s = 90\nweight_cache = true\n"
+    workload = workload_of(f"{ALONE}[instance.a.control]\n{control}")
+    assert workload.grace_s() == 90 + 15 + 10 + 15
+    assert workload.servers[0].stop_s == 90 + 15 + 10
+
+
 def test_ranks_are_the_product_of_the_parallel_sizes() -> None:
     text = ALONE + "tensor_parallel_size = 4\npipeline_parallel_size = 2\n"
     server = workload_of(text).servers[0]
