@@ -5,13 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from launcher.config.report import (
-    Locator,
-    printable,
-    render_count,
-    render_text,
-    sort_problems,
-)
+from launcher.config.printable import printable
 from launcher.errors import ConfigError
 
 TYPE_CHECKING = False
@@ -33,6 +27,17 @@ def print_problems(
     problems: Iterable[Problem], documents: Iterable[Document], stream: TextIO | None = None
 ) -> None:
     """Print problems in the order of their places, then how many there are."""
+    problems = tuple(problems)
+    if not problems:
+        return
+    # To find the place of a problem takes much that nobody else needs.
+    from launcher.config.report import (  # noqa: PLC0415
+        Locator,
+        render_count,
+        render_text,
+        sort_problems,
+    )
+
     stream = stream or sys.stderr
     pairs = sort_problems(problems, Locator(documents))
     colour = wants_colour(stream)

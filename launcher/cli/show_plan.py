@@ -6,7 +6,8 @@ import json
 import shlex
 
 from launcher.cli.show_cluster import CLUSTER_ORIGINS, describe_cluster, render_cluster
-from launcher.config.report import Locator, describe, printable, sort_problems
+from launcher.config.printable import printable
+from launcher.config.report import Locator, describe, sort_problems
 from launcher.config.secrets import MASK
 from launcher.server.keys import CONTROL_KEYS
 from launcher.server.masked_words import mask_text, mask_words

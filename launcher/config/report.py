@@ -14,6 +14,7 @@ import json
 
 from launcher.config.locate import Places, find_place, index
 from launcher.config.masking import find_secrets, mask_line
+from launcher.config.printable import printable
 from launcher.config.problems import dotted
 from launcher.config.suggest import find_nearest
 from launcher.record import record, replace
@@ -206,13 +207,6 @@ def _prefix(spot: Spot) -> str:
     known = spot.origin.kind == "argument" and spot.origin.name.endswith(f" {spot.path}")
     inside = f" {spot.path}:" if spot.path and not known else ""
     return f"{spot.origin.name}:{inside} "
-
-
-def printable(text: str) -> str:
-    """Escape what would move the cursor, colour the terminal, or break the line."""
-    return "".join(
-        c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in text
-    )
 
 
 def _order(spot: Spot) -> tuple[bool, str, int, int, str]:

@@ -58,7 +58,7 @@ def test_user_data_is_valid_for_cloud_init(prepared: HostCommands) -> None:
     (prepared.folder / "user-data").write_bytes(seed(prepared)["user-data"])
     done = subprocess.run(
         [cloud_init, "schema", "--config-file", str(prepared.folder / "user-data")],
-        capture_output=True, text=True, check=False, timeout=25,
+        capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert (done.returncode, "Valid cloud-config" in done.stdout) == (0, True), done.stderr
 

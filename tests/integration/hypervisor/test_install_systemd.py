@@ -65,7 +65,7 @@ def analyze(host: HostCommands, *words: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=25,
+        timeout=120,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
