@@ -123,6 +123,7 @@ def _supervise(
         reload=lambda: _read_again(arguments, environ, endpoints),
         hangup_reloads=not os.isatty(0),
         endpoints=endpoints,
+        prefetches=plan.prefetches(),
     )
     return supervisor.run(lambda: _look_at_machine(plan.processes(), environ))
 

@@ -182,7 +182,7 @@ def expand_path(text: str, environ: Mapping[str, str]) -> str:
     """Return a path with `~`, `$NAME` and `${NAME}` replaced, as a shell would.
 
     Raises:
-        Refusal: a variable in it is not set, or a NUL character is in it.
+        Refusal: a variable in it is not set, or a control character is in it.
     """
 
     def value_of(match: re.Match[str]) -> str:
@@ -200,7 +200,11 @@ def expand_path(text: str, environ: Mapping[str, str]) -> str:
         text = f"$HOME{text[1:]}"
     elif text.startswith("~"):
         raise Refusal("the folder of another user is not looked up", "write the path in full")
-    return re.sub(r"\$(?:(?P<name>[A-Za-z_]\w*)|\{(?P<braced>[A-Za-z_]\w*)\})", value_of, text)
+    path = re.sub(r"\$(?:(?P<name>[A-Za-z_]\w*)|\{(?P<braced>[A-Za-z_]\w*)\})", value_of, text)
+    if any(character < " " for character in path):
+        # It would end a line of a unit, or of an environment file.
+        raise Refusal("a line break or another control character is in it", "remove it")
+    return path
 
 
 def parse_integer(text: str, least: int = 1) -> int:

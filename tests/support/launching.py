@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 from tests.support.processes import MARK, kill_marked, marked_pids
-from tests.support.wait import wait_until
+from tests.support.wait import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -130,7 +130,7 @@ class Run:
         """Send a signal to the launcher."""
         self.process.send_signal(number)
 
-    def wait(self, within_s: float = 10) -> int:
+    def wait(self, within_s: float = PATIENCE_S) -> int:
         """Return the exit code, 128 + signal where a signal ended it."""
         try:
             code = self.process.wait(within_s)
@@ -138,7 +138,7 @@ class Run:
             raise AssertionError(f"still runs after {within_s:g} s:\n{self.stderr()}") from None
         return code if code >= 0 else 128 - code
 
-    def wait_for(self, words: str, within_s: float = 10) -> None:
+    def wait_for(self, words: str, within_s: float = PATIENCE_S) -> None:
         """Wait until stderr holds these words."""
 
         def has_come() -> bool:
@@ -226,7 +226,7 @@ class Launcher:
             env=self.environ(env),
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=PATIENCE_S,
             check=False,
         )
         return Asked(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
@@ -249,14 +249,14 @@ class Launcher:
         found: dict[str, Any] = next(each for each in instances if each["name"] == name)
         return found
 
-    def wait_state(self, state: str, name: str = "a", within_s: float = 30) -> dict[str, Any]:
+    def wait_state(self, state: str, name: str = "a") -> dict[str, Any]:
         """Wait until an instance is in a state; return what is said of it then."""
 
         def reached() -> dict[str, Any] | None:
             found = self.status(name)
             return found if found["state"] == state else None
 
-        found = wait_until(reached, f"'{name}' {state}", within_s)
+        found = wait_until(reached, f"'{name}' {state}")
         assert found
         return found
 
@@ -268,6 +268,6 @@ class Launcher:
         """Leave nothing running."""
         kill_marked(self.mark)
         for run in self.runs:
-            run.process.wait(10)
+            run.process.wait(PATIENCE_S)
             if run.process.stdout:
                 run.process.stdout.close()

@@ -80,13 +80,14 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
     asked = frozenset(arguments.with_secret)
     access = read_access(host)
     _tell_access(host, access, tell)
+    base = _base_image(host)
     riders = _riders(host, asked, tell)
     nameservers = find_nameservers()
     dry_run = arguments.dry_run or host.settings.dry_run
     for runtime in host.config.runtimes:
         identity = plan_identity(host, runtime, access, nameservers)
         _write(host, runtime, render_seed(identity, riders[runtime.name]), tell, dry_run=dry_run)
-    _provide_images(host, tell, dry_run=dry_run)
+    _provide_images(host, base, tell, dry_run=dry_run)
     return EX_OK
 
 
@@ -177,7 +178,11 @@ def _write(
             print("".join(f"    {line}\n" for line in files[name].decode().splitlines()), end="")
         return
     owner = _owner(host)
-    make_folder(PlannedFolder(path=os.path.dirname(path), owner=owner))
+    folder = os.path.dirname(path)
+    if owner is not None and os.path.islink(folder):
+        # The guests' user may have put it there, and we can write more than that user.
+        raise HostError(f"'{folder}' is a link", "replace it by a folder; a link is not followed")
+    make_folder(PlannedFolder(path=folder, owner=owner))
     try:
         write_seed_image(path, files, owner)
     except OSError as error:
@@ -208,9 +213,8 @@ def _base_image(host: Host) -> str:
         raise ConfigError((problem,)) from None
 
 
-def _provide_images(host: Host, tell: Teller, *, dry_run: bool) -> None:
+def _provide_images(host: Host, base: str, tell: Teller, *, dry_run: bool) -> None:
     """Give each runtime without a system image its own copy of the base image."""
-    base = _base_image(host)
     state = host.config.common.state_dir
     bare = [runtime for runtime in host.config.runtimes if not _has_image(host, runtime)]
     if bare and not os.path.exists(base):
