@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from launcher.config.printable import printable
 from launcher.errors import ConfigError
 
 TYPE_CHECKING = False
@@ -54,6 +55,6 @@ def print_error(error: LauncherError, stream: TextIO | None = None) -> None:
         print_problems(error.problems, error.documents, stream)
         return
     red, end = ("\x1b[31;1m", "\x1b[0m") if wants_colour(stream) else ("", "")
-    print(f"{red}error{end}: {error.message}", file=stream)
+    print(f"{red}error{end}: {printable(error.message)}", file=stream)
     if error.hint:
-        print(f"hint: {error.hint}", file=stream)
+        print(f"hint: {printable(error.hint)}", file=stream)
