@@ -10,14 +10,14 @@ import pytest
 
 from launcher.pixi.capture import LIMIT, Answer, capture
 from tests.support.processes import MARK, kill_marked, marked_pids
-from tests.support.wait import WITHIN_S, wait_until
+from tests.support.wait import PATIENCE_S, wait_until
 
 OURS = uuid.uuid4().hex
 ENVIRON = {"PATH": os.environ["PATH"], MARK: OURS}
 LONG_S = 1000  # what is not waited for
 
 
-def shell(script: str, within_s: float = WITHIN_S) -> Answer:
+def shell(script: str, within_s: float = PATIENCE_S) -> Answer:
     return capture(("/bin/sh", "-c", script), ENVIRON, within_s)
 
 

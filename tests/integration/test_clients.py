@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.launching import Stub
 from tests.support.require import require
-from tests.support.wait import WITHIN_S, wait_until
+from tests.support.wait import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ def connected(launcher: Launcher) -> Iterator[socket.socket]:
     """Connect to the control socket."""
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(launcher.socket())
-        client.settimeout(WITHIN_S)
+        client.settimeout(PATIENCE_S)
         yield client
 
 
@@ -115,7 +115,7 @@ def test_two_hundred_at_once_are_all_answered(launcher: Launcher) -> None:
         for client in clients:
             stack.enter_context(client)
             client.connect(launcher.socket())
-            client.settimeout(WITHIN_S)
+            client.settimeout(PATIENCE_S)
             client.sendall(STATUS)
         answers = [read_all(client)[:12] for client in clients]
     assert answers == [b"HTTP/1.1 200"] * 200

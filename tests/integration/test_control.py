@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tests.support.launching import Stub, is_listening
 from tests.support.processes import open_files
-from tests.support.wait import WITHIN_S, wait_until
+from tests.support.wait import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from tests.support.launching import Launcher, Run
@@ -220,7 +220,7 @@ def test_logs_are_followed_through_rotation_and_restart(launcher: Launcher) -> N
     assert launcher.ask("restart", "--wait", "a").code == 0
     wait_until(lambda: out.read_bytes().count(b"listening\n") == 2, "the lines of the next start")
     run.signal(signal.SIGTERM)
-    assert follower.wait(WITHIN_S) == 0
+    assert follower.wait(PATIENCE_S) == 0
     lines = out.read_bytes().splitlines()
     assert [line[:8] for line in lines[2:-1]] == [b"%08d" % number for number in range(25_000)]
 
@@ -236,7 +236,7 @@ def test_rotated_log_is_followed_without_a_gap(launcher: Launcher) -> None:
     run.wait_healthy()
     wait_until(lambda: b"listening\n" in out.read_bytes()[-20:], "the end of the log")
     follower.terminate()
-    follower.wait(WITHIN_S)
+    follower.wait(PATIENCE_S)
     assert (launcher.folder / "logs" / "vllm-server-a.log.5").exists()
     lines = out.read_bytes().splitlines()
     numbers = [int(line[:8]) for line in lines[:-1]]
@@ -317,5 +317,5 @@ def test_watch_refreshes_until_interrupted(launcher: Launcher) -> None:
     with watch.stdout:
         states = [json.loads(watch.stdout.readline()) for _ in range(2)]
         watch.send_signal(signal.SIGINT)
-    assert watch.wait(WITHIN_S) == 130
+    assert watch.wait(PATIENCE_S) == 130
     assert states[0]["launcher"]["uptime_s"] < states[1]["launcher"]["uptime_s"]

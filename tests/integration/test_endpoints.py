@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tests.support.launching import Stub
 from tests.support.ports import free_port
-from tests.support.wait import WITHIN_S, wait_until
+from tests.support.wait import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 def get(port: int, page: str) -> tuple[int, str]:
     """Return status and body of a page."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{page}", timeout=WITHIN_S) as response:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{port}{page}", timeout=PATIENCE_S
+        ) as response:
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         with error:

@@ -20,7 +20,7 @@ from tests.support.fake_vllm import make_vllm
 from tests.support.launching import ROOT, Stub
 from tests.support.ports import free_port
 from tests.support.processes import all_pids, children_of, is_alive, read_proc, status_field
-from tests.support.wait import WITHIN_S, wait_until
+from tests.support.wait import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -249,7 +249,7 @@ def test_fork_server_with_a_thread_left_refuses() -> None:
     os.close(writer)
     wanted = Wanted(spec=spec, output=reader)
     assert server.want(wanted, 0.0) == []
-    select.select([server.descriptor], [], [], WITHIN_S)
+    select.select([server.descriptor], [], [], PATIENCE_S)
     reason = "the fork server is of no use: the import left a thread running (left-behind)"
     assert server.tend(time.monotonic()) == [Refused(wanted=wanted, reason=reason)]
     os.waitpid(server.pid, 0)

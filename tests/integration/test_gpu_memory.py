@@ -15,7 +15,7 @@ import pytest
 from tests.support.fake_vllm import make_vllm
 from tests.support.launching import PROGRAMS, ROOT, Launcher, Run, Stub
 from tests.support.require import require_program
-from tests.support.wait import WITHIN_S, wait_until
+from tests.support.wait import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,6 +132,6 @@ def test_memory_of_kept_weights_is_not_waited_for(
     assert "not waiting longer" not in run.stderr()
 
 
-def wait_restarted(run: Run, within_s: float = WITHIN_S) -> None:
+def wait_restarted(run: Run, within_s: float = PATIENCE_S) -> None:
     """Wait until it has been started once more."""
     wait_until(lambda: restarts(run) == 1, "the restart", within_s)

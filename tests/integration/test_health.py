@@ -14,7 +14,7 @@ import pytest
 
 from launcher.process.health import RECHECK_S, HealthWatch
 from launcher.process.spec import Probe, ProcessSpec
-from tests.support.wait import WITHIN_S
+from tests.support.wait import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +64,7 @@ def answer_once(server: socket.socket, *pieces: bytes) -> None:
 
 def tend_until_asked(check: HealthWatch) -> None:
     """Drive a check as the supervisor does, until its first request is over."""
-    until = time.monotonic() + WITHIN_S
+    until = time.monotonic() + PATIENCE_S
     check.tend(time.monotonic())
     while check.descriptor is not None:
         assert time.monotonic() < until, "the request does not end"
@@ -142,7 +142,7 @@ def test_answer_that_has_come_counts_though_we_were_held_up(server: socket.socke
         connection.recv(65536)
         connection.sendall(ANSWERS["200"][0])
         assert check.descriptor is not None
-        select.select([check.descriptor], [], [], WITHIN_S)
+        select.select([check.descriptor], [], [], PATIENCE_S)
         check.tend(check.due + 60)
     assert check.healthy
 

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.support.wait import WITHIN_S
+from tests.support.wait import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +55,7 @@ class Commands:
             stdout=stdout,
             stderr=subprocess.PIPE,
             check=False,
-            timeout=WITHIN_S,
+            timeout=PATIENCE_S,
             preexec_fn=obey_permissions if humble else None,
         )
         return Done(done.returncode, self._shown(done.stdout or b""), self._shown(done.stderr))

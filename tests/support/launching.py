@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from tests.support.ports import free_port
 from tests.support.processes import MARK, kill_marked, marked_pids, status_field
-from tests.support.wait import WITHIN_S, wait_until
+from tests.support.wait import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ CLOCK = re.compile(r"^\d\d:\d\d:\d\d ", re.MULTILINE)
 def is_listening(port: int) -> bool:
     """Tell whether somebody accepts connections on a port of this machine."""
     with socket.socket() as probe:
-        probe.settimeout(WITHIN_S)
+        probe.settimeout(PATIENCE_S)
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
@@ -142,7 +142,7 @@ class Run:
 
         wait_until(is_heeded, "a stop at once")
 
-    def wait(self, within_s: float = WITHIN_S) -> int:
+    def wait(self, within_s: float = PATIENCE_S) -> int:
         """Return the exit code, 128 + signal where a signal ended it."""
         try:
             code = self.process.wait(within_s)
@@ -150,7 +150,7 @@ class Run:
             raise AssertionError(f"still runs after {within_s:g} s:\n{self.stderr()}") from None
         return code if code >= 0 else 128 - code
 
-    def wait_for(self, words: str, within_s: float = WITHIN_S) -> None:
+    def wait_for(self, words: str, within_s: float = PATIENCE_S) -> None:
         """Wait until stderr holds these words."""
 
         def has_come() -> bool:
@@ -238,7 +238,7 @@ class Launcher:
             env=self.environ(env),
             capture_output=True,
             text=True,
-            timeout=WITHIN_S,
+            timeout=PATIENCE_S,
             check=False,
         )
         return Asked(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
@@ -261,14 +261,14 @@ class Launcher:
         found: dict[str, Any] = next(each for each in instances if each["name"] == name)
         return found
 
-    def wait_state(self, state: str, name: str = "a", within_s: float = WITHIN_S) -> dict[str, Any]:
+    def wait_state(self, state: str, name: str = "a") -> dict[str, Any]:
         """Wait until an instance is in a state; return what is said of it then."""
 
         def reached() -> dict[str, Any] | None:
             found = self.status(name)
             return found if found["state"] == state else None
 
-        found = wait_until(reached, f"'{name}' {state}", within_s)
+        found = wait_until(reached, f"'{name}' {state}")
         assert found
         return found
 
@@ -280,6 +280,6 @@ class Launcher:
         """Leave nothing running."""
         kill_marked(self.mark)
         for run in self.runs:
-            run.process.wait(WITHIN_S)
+            run.process.wait(PATIENCE_S)
             if run.process.stdout:
                 run.process.stdout.close()

@@ -10,10 +10,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PAUSE_S = 0.01
-WITHIN_S = 60.0  # what takes a moment takes many times that on a machine that is busy
+# Only a broken test waits that long; a loaded machine may well need most of it.
+PATIENCE_S = 60.0
 
 
-def wait_until(condition: Callable[[], T], what: str, within_s: float = WITHIN_S) -> T:
+def wait_until(condition: Callable[[], T], what: str, within_s: float = PATIENCE_S) -> T:
     """Return the first true value of `condition`.
 
     Raises:

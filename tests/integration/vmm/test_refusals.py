@@ -169,6 +169,12 @@ def test_unreadable_file_is_told_to_who_may_not_read_it(qemu: Host) -> None:
     assert "secret' cannot be read: permission denied\nhint: let this user read it" in said
 
 
+def test_cpu_count_that_is_refused_is_no_reason_to_warn_of_the_default(qemu: Host) -> None:
+    said = refusal(qemu, CPU_COUNT="0", MEMORY_CONFIG="size=0")
+    assert "warning" not in said
+    assert "hint: write 1 or more" in said
+
+
 def refusal_of_humble(host: Host, changes: dict[str, str]) -> str:
     """Start without root's right to read everything; return what is said."""
     asked = host.ask("start", env=host.environ(changes), before=obey_permissions)
