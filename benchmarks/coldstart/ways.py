@@ -59,7 +59,8 @@ def plain(stage: Stage) -> list[list[str]]:
     ]
 
 
-def _vllmd(stage: Stage, mode: str) -> list[list[str]]:
+def vllmd(stage: Stage, mode: str, prefetch: str = "auto") -> list[list[str]]:
+    """Return the command of a launcher that starts the servers in this mode."""
     settings = "".join(
         f"{key} = {value if value.isdigit() else repr(value)}\n" for key, value in SETTINGS.items()
     )
@@ -67,6 +68,7 @@ def _vllmd(stage: Stage, mode: str) -> list[list[str]]:
 [master]
 python = "{stage.python}"
 start_mode = "{mode}"
+prefetch = "{prefetch}"
 [instance.control]
 gpu_ids = "none"
 log_dir = "{stage.root}/logs"
@@ -87,6 +89,6 @@ enforce_eager = true
 
 WAYS = {
     "plain python -m": plain,
-    "vllmd run, cold": lambda stage: _vllmd(stage, "cold"),
-    "vllmd run, fork": lambda stage: _vllmd(stage, "fork"),
+    "vllmd run, cold": lambda stage: vllmd(stage, "cold"),
+    "vllmd run, fork": lambda stage: vllmd(stage, "fork"),
 }

@@ -42,6 +42,7 @@ class MasterConfig:
     listen: tuple[str, int] | None = None
     start_mode: str = "auto"
     warm_keep: bool = True
+    prefetch: str = "auto"
     env: tuple[EnvSetting, ...] = ()
 
 
@@ -59,6 +60,7 @@ class ControlConfig:
     preset: str | None
     v1_multiprocessing: str
     start_mode: str | None
+    prefetch: str | None
     weight_cache: bool
     restart: str | None
     max_restarts: int

@@ -24,6 +24,7 @@ from launcher.server.gpus import GpuIds, NoGpus, visible_devices
 from launcher.server.interpreter import check_overridden, plan_command
 from launcher.server.multiprocessing import VARIABLE, find_setting
 from launcher.server.options import plan_flags
+from launcher.server.prefetch import ReadAhead, plan_prefetch
 from launcher.server.request import render_request, served_name
 from launcher.server.secret_values import SECRET_OPTIONS, resolve
 from launcher.server.shutdown import with_drain
@@ -33,6 +34,7 @@ from launcher.server.weight_cache import plan_weights, with_weight_cache
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from launcher.config.problems import Problem, TomlValue
+    from launcher.process.spec import Prefetch
     from launcher.server.address import Address
     from launcher.server.catalogue.lookup import Catalogue
     from launcher.server.cluster_facts import Membership
@@ -62,6 +64,7 @@ class InstancePlan:
     command: tuple[str, ...]
     flags: tuple[Flag, ...]
     start: StartMode
+    ahead: ReadAhead = ReadAhead()
     weights: ProcessSpec | None = None  # keeps the model's weights through its restarts
     compiler: str = ""  # the instance that compiles the same graph before it
     membership: Membership | None = None  # its part in a cluster; None: it is no part of one
@@ -90,6 +93,11 @@ class LaunchPlan:
         """Return the processes to run, in the order of the configuration."""
         pairs = ((instance.weights, instance.process) for instance in self.instances)
         return tuple(process for pair in pairs for process in pair if process is not None)
+
+    def prefetches(self) -> tuple[Prefetch, ...]:
+        """Return what is to be read while the processes start, in their order."""
+        orders = (instance.ahead.order for instance in self.instances)
+        return tuple(order for order in orders if order is not None)
 
     def is_startable(self) -> bool:
         """Tell whether nothing forbids the start."""
@@ -230,6 +238,7 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
         command=prefix,
         flags=flags,
         start=start,
+        ahead=plan_prefetch(instance, config.master, facts, env),
         weights=replace(weights, after=after) if weights else None,
         membership=spread.membership if spread is not None else None,
     )
