@@ -206,40 +206,36 @@ def test_twenty_starts_and_stops_leave_no_process_and_no_growth(
         config.read_text().split("[master]\n")
     ))  # fmt: skip
     with running(["run", str(config)]) as run:
-        for number in range(1, 23):
-            wait_until(
-                lambda: run.stderr.count("a: healthy after") == number,  # noqa: B023  (called here)
-                f"start {number}",
-                START_S,
-            )
-            if number == 2:  # what is done once is done
-                first = sizes(run)
-            if number < 22:
-                words = [
-                    sys.executable,
-                    "-m",
-                    "launcher",
-                    "restart",
-                    "a",
-                    "--socket",
-                    f"{tmp_path}/s",
-                ]
-                subprocess.run(words, check=True, timeout=120, capture_output=True)
-        last = sizes(run)
+        run.wait_for("a: healthy after", START_S)
+        start_again(run, tmp_path, 2)
+        first = sizes(run, spare_kb=4096)  # what is done once is done
+        for number in range(3, 23):
+            start_again(run, tmp_path, number)
         assert run.stderr.count("forked, waiting") == 22
-        assert last[:-1] == first[:-1]
-        assert last[-1] <= first[-1] + 4096  # kB
+        # Helpers of vLLM that look at the machine come and go.
+        wait_until(
+            lambda: all(now <= then for now, then in zip(sizes(run), first, strict=True)),
+            f"no more than {first}",
+            60,
+        )
         assert run.stop() == 0
         assert run.descendants() == []
 
 
-def sizes(run: Running) -> list[int]:
+def start_again(run: Running, folder: Path, number: int) -> None:
+    """Restart the server, and wait until it is healthy for the `number`th time."""
+    words = [sys.executable, "-m", "launcher", "restart", "a", "--socket", f"{folder}/s"]
+    subprocess.run(words, check=True, timeout=120, capture_output=True)
+    wait_until(lambda: run.stderr.count("a: healthy after") == number, f"start {number}", START_S)
+
+
+def sizes(run: Running, spare_kb: int = 0) -> list[int]:
     """Return what could grow: processes, descriptors, and the memory that is touched, in kB."""
     fork_server = fork_server_of(run)
     pids = (run.process.pid, fork_server)
     opened = [len(os.listdir(f"/proc/{pid}/fd")) for pid in pids]
     memory = sum(int(status_field(pid, "VmRSS").split()[0]) for pid in pids)
-    return [len(run.descendants()), len(children_of(run.process.pid)), *opened, memory]
+    return [len(run.descendants()), len(children_of(run.process.pid)), *opened, memory + spare_kb]
 
 
 def test_import_reads_no_variable_that_servers_of_one_fork_server_may_differ_in(
