@@ -133,11 +133,12 @@ def test_config_with_a_name_that_is_not_text_is_refused(vllmd: Commands) -> None
     )
 
 
-def test_config_without_end_is_refused(vllmd: Commands) -> None:
-    done = vllmd.run("check", "/dev/zero")
+@pytest.mark.parametrize("command", ["check", "kvbm check --config"])
+def test_config_without_end_is_refused(vllmd: Commands, command: str) -> None:
+    done = vllmd.run(*command.split(), "/dev/zero")
     message = "this file has more than 16 MiB, too much for a configuration"
     assert done.code == CONFIG
-    assert done.out == f"error: /dev/zero: {message}\nhint: name the TOML file\n"
+    assert f"error: /dev/zero: {message}\nhint: name the TOML file\n" in done.out + done.err
 
 
 def test_config_with_an_endless_integer_is_refused_at_its_place(vllmd: Commands) -> None:
