@@ -1,8 +1,9 @@
-"""Servers that would compile the same graph at the same time: one does, the others read its cache.
+"""`compile_first`: of servers that would compile the same graph, one does, the others read it.
 
 vLLM keeps what torch.compile has made below VLLM_CACHE_ROOT (vllm/compilation/backends.py, 0.32).
-Servers that start together find nothing there and all compile. Where there is something already,
-nobody waits: it is most likely theirs.
+Servers that start together find nothing there and all compile: each for itself, or on CPUs one for
+all, file by file, as torch locks them. Where there is something already, nobody waits: it is most
+likely theirs.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from launcher.server.facts import Facts
-    from launcher.server.model import Instance
+    from launcher.server.model import Instance, MasterConfig
 
 # Options that tell a server from its twin, and do not change what it computes.
 APART = frozenset((
@@ -24,20 +25,23 @@ APART = frozenset((
     "ssl_keyfile", "uds", "uvicorn_log_level",
 ))  # fmt: skip
 EAGER = ("--enforce-eager", "--enforce_eager", "-O0", "-O.mode=0")
+NOT = (0, "0", "none")  # compilation_config's mode, and optimization_level, without compiling
 DISABLED = "VLLM_DISABLE_COMPILE_CACHE"
 # Where the cache is: what the configuration sets of these, nobody has looked at.
 PLACES = ("VLLM_CACHE_ROOT", "XDG_CACHE_HOME", "HOME")
+# Variables that are no part of the cache's key (`compile_factors` in vllm/envs.py, 0.32). What
+# binds a server to processors is one, although it changes nothing in the graph.
+KEYLESS = frozenset(LATE) - {"VLLM_CPU_OMP_THREADS_BIND"}
 
 
 def find_compilers(
-    instances: tuple[Instance, ...], variables: dict[str, str], facts: Facts
+    instances: tuple[Instance, ...], master: MasterConfig, facts: Facts
 ) -> dict[str, str]:
-    """Return, for each instance that is to wait for another's compilation, that one's name.
-
-    `variables` are those of `[master.env]`.
-    """
-    if not (is_vllm_module(facts.module) and facts.compile_cache_is_empty):
+    """Return, for each instance that is to wait for another's compilation, that one's name."""
+    wanted = master.compile_first and is_vllm_module(facts.module)
+    if not (wanted and facts.compile_cache_is_empty):
         return {}
+    variables = {setting.name: setting.value for setting in master.env}
     first: dict[Hashable, str] = {}
     waiting: dict[str, str] = {}
     for instance in instances:
@@ -53,16 +57,22 @@ def find_compilers(
 
 
 def _is_eager(instance: Instance) -> bool:
-    option = instance.option("enforce_eager")
-    return (option is not None and option.value is True) or any(
-        word in EAGER for word in instance.extra_args
+    """Tell whether nothing is compiled; what the table says of it counts before the level."""
+    values = {each.name: each.value for each in instance.options}
+    table = values.get("compilation_config")
+    mode = table.get("mode") if isinstance(table, dict) else None
+    wish = values.get("optimization_level") if mode is None else mode
+    return (
+        values.get("enforce_eager") is True
+        or (wish.lower() if isinstance(wish, str) else wish) in NOT
+        or any(word in EAGER for word in instance.extra_args)
     )
 
 
 def _graph(instance: Instance, own: dict[str, str]) -> Hashable:
     """Return what two instances have in common that compile the same."""
     options = {each.name: repr(each.value) for each in instance.options if each.name not in APART}
-    variables = {name: value for name, value in own.items() if name not in LATE}
+    variables = {name: value for name, value in own.items() if name not in KEYLESS}
     gpus = instance.control.gpu_ids
     count = len(gpus.ids) if isinstance(gpus, GpuIds) else str(gpus)
     return (

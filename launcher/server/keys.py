@@ -79,6 +79,15 @@ MASTER_KEYS = (
         "restarts are quick too. false: it ends then, and a restart imports vLLM again.",
     ),
     Key(
+        name="compile_first",
+        check=boolean,
+        expected="boolean",
+        default=False,
+        doc="Of several servers that would compile the same graph, with nothing in vLLM's cache, "
+        "one starts before the others, which read what it has compiled: less work, but only on few "
+        "processors sooner done; see [warm-starts.md](warm-starts.md).",
+    ),
+    Key(
         name="unknown_flags",
         check=one_of("error", "warn"),
         expected='"error" or "warn"',

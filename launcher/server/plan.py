@@ -109,8 +109,7 @@ def plan_launch(config: LauncherConfig, facts: Facts) -> LaunchPlan:
     check_endpoints(config.master, enabled, problems)
     planned: list[InstancePlan] = []
     holders: dict[str, str] = {}  # GPU -> the instance planned on it last
-    shared = {setting.name: setting.value for setting in config.master.env}
-    compilers = find_compilers(enabled, shared, facts)
+    compilers = find_compilers(enabled, config.master, facts)
     for instance in map(with_weight_cache, map(with_drain, enabled)):
         after = _predecessors(instance, holders, facts)
         compiler = compilers.get(instance.name, "")

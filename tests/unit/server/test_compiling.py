@@ -8,7 +8,8 @@ import pytest
 
 from tests.support.facts import MODEL, plan_text, process_of
 
-SHARED = f"[instance.server]\n{MODEL}"
+WISH = "[master]\ncompile_first = true\n"
+SHARED = f"{WISH}[instance.server]\n{MODEL}"
 TWINS = (
     f"{SHARED}[instance.a.server]\nport = 8001\nserved_model_name = 'a'\n"
     "[instance.b.server]\nport = 8002\n[instance.b.env]\nVLLM_API_KEY = 'k'\n"
@@ -33,6 +34,7 @@ def test_nobody_waits_where_something_is_compiled_already() -> None:
     [
         "[instance.b.server]\nmax_model_len = 99\n",
         "[instance.b.env]\nVLLM_ATTENTION_BACKEND = 'X'\n",
+        "[instance.b.env]\nVLLM_CPU_OMP_THREADS_BIND = '1'\n",
         "[instance.b.server]\nextra_args = ['--max-num-seqs', '3']\n",
         "[instance.b.control]\ngpu_ids = [0, 1]\n",
     ],
@@ -48,10 +50,25 @@ def test_different_graphs_do_not_wait_for_each_other(change: str) -> None:
     "shared",
     [
         f"{SHARED}enforce_eager = true\n",
-        f"[master.env]\nVLLM_CACHE_ROOT = '/x'\n{SHARED}",
-        f"[master.env]\nVLLM_DISABLE_COMPILE_CACHE = 1\n{SHARED}",
+        f"{SHARED}optimization_level = '0'\n",
+        f"{SHARED}compilation_config = {{mode = 0}}\n",
+        f"{SHARED}compilation_config = {{mode = 'NONE'}}\n",
+        f"{SHARED}[master.env]\nVLLM_CACHE_ROOT = '/x'\n",
+        f"{SHARED}[master.env]\nVLLM_DISABLE_COMPILE_CACHE = 1\n",
     ],
 )
 def test_nobody_waits_without_a_compilation_or_a_cache_that_we_know(shared: str) -> None:
     plan = plan_text(TWINS.replace(SHARED, shared), **EMPTY)
     assert [process_of(plan, name).after for name in "abc"] == [(), (), ()]
+
+
+@pytest.mark.parametrize("key", ["", "compile_first = false\n"])
+def test_nobody_waits_unless_it_is_wished(key: str) -> None:
+    plan = plan_text(TWINS.replace("compile_first = true\n", key), **EMPTY)
+    assert [process_of(plan, name).after for name in "abc"] == [(), (), ()]
+
+
+def test_mode_counts_before_the_level() -> None:
+    settings = "compilation_config = {mode = 3}\noptimization_level = '0'\n"
+    plan = plan_text(TWINS.replace(SHARED, SHARED + settings), **EMPTY)
+    assert [process_of(plan, name).after for name in "abc"] == [(), ("a",), ("a",)]
