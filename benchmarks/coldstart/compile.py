@@ -32,7 +32,7 @@ WAYS = {
     "vllmd run, fork, at once": lambda stage: vllmd(stage, "fork"),
     "vllmd run, fork, one first": lambda stage: vllmd(stage, "fork", compile_first=True),
 }
-BASE = next(iter(WAYS))
+PLAIN = next(iter(WAYS))
 EMPTY, FILLED = "empty cache", "filled cache"
 
 
@@ -42,14 +42,20 @@ def main() -> int:
     parser.add_argument(
         "--counts", type=int, nargs="+", default=[2, 4], help="how many servers (%(default)s)"
     )
+    parser.add_argument(
+        "--modes", nargs="+", default=["plain", "cold", "fork"], help="which ways (%(default)s)"
+    )
     parser.add_argument("--runs", type=int, default=3, help="medians of how many (%(default)s)")
     options = parser.parse_args()
     python = os.environ.get(VARIABLE, "")
     if not os.access(python, os.X_OK):
         parser.error(f"{VARIABLE} names no Python with vLLM")
     with tempfile.TemporaryDirectory(prefix="vllmd-compile-") as folder:
-        found = measure(Path(folder), python, options.counts, options.runs)
-    measurements = [each for key, readings in found.items() for each in summarize(*key, readings)]
+        ways = [name for name in WAYS if any(mode in name for mode in options.modes)]
+        found = measure(Path(folder), python, options.counts, ways, options.runs)
+    measurements = [
+        each for key, readings in found.items() for each in summarize(*key, readings, ways[0])
+    ]
     measurements.sort(key=lambda each: each.title)
     print(", ".join(f"{key}: {value}" for key, value in machine().items()), end="\n\n")
     print(render_table(measurements))
@@ -58,7 +64,7 @@ def main() -> int:
 
 
 def measure(
-    root: Path, python: str, counts: list[int], runs: int
+    root: Path, python: str, counts: list[int], ways: list[str], runs: int
 ) -> dict[tuple[int, str], list[Reading]]:
     """Start servers in turns, so that noise hits all ways alike."""
     model = root / "model"
@@ -74,11 +80,11 @@ def measure(
         require_one_graph(root / "cache" / COMPILED)
 
     for _ in range(runs):
-        for name in (EMPTY, FILLED):
+        for name in (EMPTY, FILLED) if PLAIN in ways else ():
             clear(root / "cache" / COMPILED, wanted=name == EMPTY)
-            live(1, name, BASE)
+            live(1, name, PLAIN)
         for count in counts:
-            for name in WAYS:
+            for name in ways:
                 clear(root / "cache" / COMPILED)
                 live(count, name, name)
     return found
@@ -101,14 +107,14 @@ def require_one_graph(folder: Path) -> None:
         raise ValueError(f"one graph was to be compiled, and the cache has: {keys}")
 
 
-def summarize(count: int, name: str, found: list[Reading]) -> list[Measurement]:
-    """Return the medians of one way with so many servers."""
+def summarize(count: int, name: str, found: list[Reading], first: str) -> list[Measurement]:
+    """Return the medians of one way with so many servers, to be compared with the first way."""
     rows = {
         "to the first healthy": [each.first_s for each in found],
         "to all healthy": [each.healthy_s for each in found],
         "CPU time to all healthy": [each.cpu_s for each in found],
     }
-    base = EMPTY if count == 1 else BASE
+    base = EMPTY if count == 1 else first
     plural = "" if count == 1 else "s"
     return [
         Measurement(f"{count} server{plural}: {title}", name, "s", median(values), base)
