@@ -65,8 +65,10 @@ def plain(stage: Stage) -> list[list[str]]:
     ]
 
 
-def vllmd(stage: Stage, mode: str, *, compile_first: bool = False) -> list[list[str]]:
-    """Return the command of one launcher for all servers."""
+def vllmd(
+    stage: Stage, mode: str, prefetch: str = "auto", *, compile_first: bool = False
+) -> list[list[str]]:
+    """Return the command of a launcher that starts the servers in this mode."""
     settings = "".join(
         f"{key} = {value if value.isdigit() else repr(value)}\n" for key, value in SETTINGS.items()
     )
@@ -75,6 +77,7 @@ def vllmd(stage: Stage, mode: str, *, compile_first: bool = False) -> list[list[
 python = "{stage.python}"
 start_mode = "{mode}"
 compile_first = {str(compile_first).lower()}
+prefetch = "{prefetch}"
 [instance.control]
 gpu_ids = "none"
 log_dir = "{stage.root}/logs"

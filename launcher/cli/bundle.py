@@ -113,7 +113,10 @@ def _configuration(arguments: argparse.Namespace, environ: Mapping[str, str]) ->
     if config.master.enable and config.master.pixi_project_dir is None:
         problem = Problem(
             message="nothing says where to install the bundle",
-            hint="set pixi_project_dir in [master], or name a folder by --into",
+            # `vllmd run`, which names the file so, has no --into.
+            hint="set pixi_project_dir in [master]"
+            if arguments.config
+            else "set pixi_project_dir in [master], or name a folder by --into",
             origin=documents[0].origin,
             path=DIRECTORY,
         )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from launcher.config.document import Document
 
+LARGEST = 16 << 20  # bytes; a device or a log that was named by mistake may have no end
 OVERRIDES_VARIABLE = "AUTO_INFER_VLLM_OVERRIDES"
 
 
@@ -66,10 +67,13 @@ def _read_file(path: str) -> Document:
     origin = Origin(kind="file", name=path)
     try:
         with open(path, "rb") as file:
-            raw = file.read()
+            raw = file.read(LARGEST + 1)
     except OSError as error:
         problem = Problem(message=_reason(error), hint=_hint(error), origin=origin)
         raise ConfigError((problem,)) from None
+    if len(raw) > LARGEST:
+        message = f"this file has more than {LARGEST >> 20} MiB, too much for a configuration"
+        raise ConfigError((Problem(message=message, hint="name the TOML file", origin=origin),))
     return decode_toml(raw, origin)
 
 

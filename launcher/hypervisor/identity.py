@@ -11,7 +11,7 @@ BOOT_ID = "/proc/sys/kernel/random/boot_id"
 # proc(5), stat: numbered from 1, and the first two stand before the last parenthesis.
 STATE_FIELD, START_FIELD = 3, 22
 ENDED = ("Z", "X")
-DYING_S, PAUSE_S = 2.0, 0.01
+DYING_S, PAUSE_S = 5.0, 0.01
 
 
 @record

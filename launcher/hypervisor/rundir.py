@@ -54,9 +54,13 @@ class RunDir:
         """Return what `start` wrote down, None where it has not, or has tidied up."""
         return parse_state(self.read(STATE))
 
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, whole or not at all; it need not outlive a crash of the machine."""
+        write_atomic(self.file(name), content, is_durable=False)
+
     def write_state(self, state: GuestState) -> None:
         """Write down how the guest is."""
-        write_atomic(self.file(STATE), render_state(state))
+        self.write(STATE, render_state(state))
 
     def remove(self, *names: str) -> None:
         """Remove files; those that are not there need not be."""
@@ -189,14 +193,17 @@ def sweep(rundir: RunDir) -> None:
         path = rundir.file(name)
         if name in {STATE, LOCK} or name.startswith(CONSOLE_LOG):
             continue
-        if stat.S_ISSOCK(os.lstat(path).st_mode) and is_answered(path):
+        if is_answered(path):
             continue
         rundir.remove(name)
     rundir.remove(STATE)
 
 
 def is_answered(path: str) -> bool:
-    """Tell whether somebody listens on a UNIX socket: a file that nobody listens on is stale."""
+    """Tell whether somebody listens on a UNIX socket: a file that nobody listens on is stale.
+
+    What is no socket, or has gone, does not answer either.
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.setblocking(False)  # noqa: FBT003
         try:

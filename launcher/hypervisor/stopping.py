@@ -13,7 +13,6 @@ from launcher.errors import HostError
 from launcher.hypervisor import rundir as names
 from launcher.hypervisor.backends import connect
 from launcher.hypervisor.deeds import do_deed
-from launcher.hypervisor.files import write_atomic
 from launcher.hypervisor.identity import is_alive, open_process
 from launcher.hypervisor.ladder import (
     BUTTON,
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from launcher.hypervisor.state import GuestState
 
 WAS_STOPPED, GRACEFUL, FORCED = "was stopped", "graceful", "forced"
-TIDY_S = 5.0  # for the supervisor to end after its VMM
+TIDY_S = 15.0  # for the supervisor to end after its VMM
 EARLY_S = 5.0  # for a supervisor that has not started its VMM yet
 
 
@@ -55,7 +54,7 @@ def stop_guest(rundir: RunDir, grace_s: float, *, force: bool) -> str:
         return _stop_supervisor(state, rundir)
     vmm = connect(state.backend, rundir)
     mark = names.FORCED if force else names.ASKED
-    write_atomic(rundir.file(names.STOPPING), mark)
+    rundir.write(names.STOPPING, mark)
     ladder = _plan(state, grace_s, force=force)
     outcome = _climb(state.vmm, vmm, ladder, rundir) if ladder else GRACEFUL
     _await_supervisor(state.supervisor)
@@ -108,7 +107,7 @@ def _climb(process: Identity, vmm: Vmm, ladder: Ladder, rundir: RunDir) -> str:
             for rung in due:
                 if rung.deed != BUTTON and outcome != FORCED:
                     outcome = FORCED
-                    write_atomic(rundir.file(names.STOPPING), names.FORCED)
+                    rundir.write(names.STOPPING, names.FORCED)
                 refusal = do_deed(rung.deed, vmm, partial(_send, descriptor))
                 if refusal and rung.deed == BUTTON:
                     ladder = plan_force(time.monotonic() - began)

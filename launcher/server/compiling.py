@@ -8,9 +8,10 @@ likely theirs.
 
 from __future__ import annotations
 
+from launcher.record import record
 from launcher.server.facts import is_vllm_module
 from launcher.server.gpus import GpuIds
-from launcher.server.warm import LATE
+from launcher.server.warm import LATE, is_cpu_build
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,26 +35,47 @@ PLACES = ("VLLM_CACHE_ROOT", "XDG_CACHE_HOME", "HOME")
 KEYLESS = frozenset(LATE) - {"VLLM_CPU_OMP_THREADS_BIND"}
 
 
-def find_compilers(
+@record
+class Twin:
+    """Another instance that compiles the same graph: `first`, or at the same time, and why."""
+
+    name: str = ""  # empty: there is none
+    first: bool = False
+    reason: str = ""
+
+
+def find_twins(
     instances: tuple[Instance, ...], master: MasterConfig, facts: Facts
-) -> dict[str, str]:
-    """Return, for each instance that is to wait for another's compilation, that one's name."""
-    wanted = master.compile_first and is_vllm_module(facts.module)
-    if not (wanted and facts.compile_cache_is_empty):
+) -> dict[str, Twin]:
+    """Return, for each instance whose graph another one before it compiles, that one.
+
+    Where something has been compiled before, nobody has a twin.
+    """
+    if not (is_vllm_module(facts.module) and facts.compile_cache_is_empty):
         return {}
+    first, reason = _choose_order(master, facts)
     variables = {setting.name: setting.value for setting in master.env}
-    first: dict[Hashable, str] = {}
-    waiting: dict[str, str] = {}
+    seen: dict[Hashable, str] = {}
+    twins: dict[str, Twin] = {}
     for instance in instances:
         own = {setting.name: setting.value for setting in instance.env}
         everything = {**facts.environ, **variables, **own}
         moved = any(name in variables or name in own for name in PLACES)
         if _is_eager(instance) or moved or everything.get(DISABLED, "0") != "0":
             continue
-        compiler = first.setdefault(_graph(instance, own), instance.name)
-        if compiler != instance.name:
-            waiting[instance.name] = compiler
-    return waiting
+        name = seen.setdefault(_graph(instance, own), instance.name)
+        if name != instance.name:
+            twins[instance.name] = Twin(name=name, first=first, reason=reason)
+    return twins
+
+
+def _choose_order(master: MasterConfig, facts: Facts) -> tuple[bool, str]:
+    """Return whether one compiles before the others, and why."""
+    if master.compile_first is not None:
+        return master.compile_first, "as configured"
+    if is_cpu_build(facts):
+        return False, "one first takes longer on CPUs"
+    return True, "nothing has been compiled yet"
 
 
 def _is_eager(instance: Instance) -> bool:

@@ -11,7 +11,8 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from tests.support.launching import ROOT, free_port, is_listening
+from tests.support.launching import ROOT, is_listening
+from tests.support.ports import free_port
 from tests.support.wait import wait_until
 
 if TYPE_CHECKING:

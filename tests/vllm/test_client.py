@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.api_stub import Batch, vllmd
-from tests.support.launching import free_port
+from tests.support.ports import free_port
 from tests.support.require import require_module
 from tests.support.running import running
 from tests.support.wait import wait_until

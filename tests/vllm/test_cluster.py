@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.launching import free_port
 from tests.support.machines import two_machines
+from tests.support.ports import free_port
 from tests.support.running import running
 from tests.support.wait import wait_until
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.launching import free_port
+from tests.support.ports import free_port
 from tests.support.processes import all_pids, read_proc, session_of
 from tests.support.running import Running, running
 from tests.support.wait import wait_until

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from launcher.cli.kvbm import main
-from tests.support.launching import free_port
+from tests.support.ports import free_port
 from tests.support.real_parser import RealParser
 from tests.support.running import running
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.launching import free_port, is_listening
+from tests.support.launching import is_listening
+from tests.support.ports import free_port
 from tests.support.running import running
 from tests.support.wait import wait_until
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from launcher.server.warm import CPU_MODULES, LATE, MODULES, SWITCHES
-from tests.support.launching import ROOT, free_port
+from tests.support.launching import ROOT
+from tests.support.ports import free_port
 from tests.support.processes import all_pids, children_of, read_proc, session_of, status_field
 from tests.support.running import Running, running
 from tests.support.wait import wait_until

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from launcher.server.catalogue.lookup import Catalogue
     from launcher.server.catalogue.successors import Successor
 
+STRANGER = "give flags that the catalogue does not know by extra_args"
+
 
 def explain_unknown(catalogue: Catalogue, key: str, value: TomlValue = None) -> tuple[str, str]:
     """Return what is wrong with a key that `catalogue.find` does not know, and a hint.
@@ -31,7 +33,7 @@ def explain_unknown(catalogue: Catalogue, key: str, value: TomlValue = None) -> 
     nearest = find_near(catalogue, name)
     if nearest:
         return message, f"did you mean '{nearest}'?"
-    return message, "give flags that the catalogue does not know by extra_args"
+    return message, STRANGER
 
 
 def find_near(catalogue: Catalogue, name: str) -> str | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.bundles import Bundle, sha256_of
+from tests.support.commands import Commands
 from tests.support.launching import STUB, Launcher, Run, Stub
 from tests.support.pixi import STANDIN, write_program
 from tests.support.wait import wait_until
@@ -81,7 +82,17 @@ def test_bundle_without_a_folder_for_it_is_refused(launcher: Launcher, tar: Path
     run = launcher.start(Stub(), env={"AUTO_INFER_VLLM_BUNDLE_PATH": str(tar)})
     assert run.wait() == CONFIG
     assert "nothing says where to install the bundle" in run.stderr()
-    assert "hint: set pixi_project_dir in [master]" in run.stderr()
+    assert "hint: set pixi_project_dir in [master]\n" in run.stderr()  # `run` has no --into
+
+
+def test_bundle_without_a_configuration_is_told_and_the_command_runs(tmp_path: Path) -> None:
+    command = (sys.executable, "-c", "print('here')")
+    env = {"AUTO_INFER_VLLM_BUNDLE_PATH": "/data/bundle.tar"}
+    done = Commands(tmp_path).run("run", "--", *command, env=env)
+    assert (done.code, done.out) == (0, "here\n")
+    assert done.err.startswith(
+        "warning: AUTO_INFER_VLLM_BUNDLE_PATH: nothing is installed: without a configuration "
+    )
 
 
 def test_launcher_that_is_disabled_installs_nothing(launcher: Launcher, tar: Path) -> None:

