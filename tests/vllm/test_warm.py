@@ -24,7 +24,7 @@ from tests.vllm.test_serving import START_S, get, write_config
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 NAMES = ("first", "second", "cold")
 # What no two processes share, or what a forked one has on purpose.
 OWN = {"random", "numpy", "torch", "authkey", "argv", "env"}
@@ -90,6 +90,7 @@ def test_forked_servers_answer_as_cold_ones_and_come_back_soon(
 ) -> None:
     ports = {name: free_port() for name in NAMES}
     config = write_three(tmp_path, vllm_python, demo_model, ports)
+    before = set(children_of(os.getpid()))
     with running(["run", str(config)], {"PYTHONPATH": ROOT}) as run:
         for name in NAMES:
             run.wait_for(f"{name}: healthy", START_S)
@@ -107,7 +108,7 @@ def test_forked_servers_answer_as_cold_ones_and_come_back_soon(
         assert connections(forked).isdisjoint(connections(fork_server))
 
         os.kill(fork_server, signal.SIGKILL)
-        run.wait_for("fork server 1: ended (killed by SIGKILL)", 10)
+        run.wait_for("fork server 1: ended (killed by SIGKILL)", START_S)
         wait_until(lambda: run.stderr.count("ready after") == 2, "another fork server", START_S)
         assert {name: ask(ports[name], name) for name in NAMES} == texts
 
@@ -118,7 +119,7 @@ def test_forked_servers_answer_as_cold_ones_and_come_back_soon(
         assert len(pids_of(run, "second")) == 1
         assert run.stop() == 0
         assert run.descendants() == []
-        assert children_of(os.getpid()) == []
+        assert set(children_of(os.getpid())) <= before
 
 
 def fork_server_of(run: Running) -> int:
