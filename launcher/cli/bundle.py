@@ -67,6 +67,8 @@ def _order(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Order |
     tar = _tar(arguments.tar, environ)
     sha256 = arguments.sha256 or _sha256(environ)
     root, environments = arguments.into, tuple(arguments.environment)
+    if root == "":
+        raise UsageError("--into names no folder", "write it like --into /app")
     if root is None:
         config = _configuration(arguments, environ)
         if not config.master.enable:
