@@ -76,6 +76,8 @@ def parse_arguments(argv: list[str]) -> RunArguments:
     """
     cut = argv.index("--") if "--" in argv else len(argv)
     own, command = argv[:cut], tuple(argv[cut + 1 :])
+    if command and not command[0]:
+        raise UsageError("the command behind '--' is empty", "name a program, or leave out '--'")
     if len(own) <= 1 and not any(word.startswith("-") for word in own):
         # What a container's ENTRYPOINT says. `argparse` takes half an interpreter start.
         return RunArguments(config=own[0] if own else None, command=command)

@@ -141,6 +141,14 @@ def test_unknown_instance_is_64_with_the_nearest(launcher: Launcher) -> None:
     assert asked.stderr == "error: there is no instance 'caht'\nhint: did you mean 'chat'?\n"
 
 
+def test_name_that_no_instance_can_have_is_64(launcher: Launcher) -> None:
+    launcher.start(Stub()).wait_healthy()
+    for verb, name in (("stop", "é"), ("logs", "a?lines=1"), ("start", "a b"), ("wake", "")):
+        asked = launcher.ask(verb, name)
+        message = f"error: there is no instance '{name}'\nhint: known here: a\n"
+        assert (asked.code, asked.stderr) == (64, message)
+
+
 def test_socket_is_for_its_owner_and_goes_with_the_launcher(launcher: Launcher) -> None:
     run = launcher.start(Stub())
     run.wait_healthy()

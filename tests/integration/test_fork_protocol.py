@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from launcher.process.forkserver import LARGEST, ForkServer, Wanted, server_spec
-from launcher.process.spec import ProcessSpec, Warm
+from launcher.process.forkserver import LARGEST, ForkServer, Refused, Wanted, server_spec
+from launcher.process.spec import ProcessSpec, Variable, Warm
+from launcher.record import replace
 from tests.support.launching import ROOT
 from tests.support.processes import is_alive
-from tests.support.wait import wait_until
+from tests.support.wait import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,6 +78,11 @@ def fork_one(server: ForkServer) -> int:
     """Ask for a process and return its pid when the answer is there, and has not been read."""
     wait_readable(server)
     assert server.tend(time.monotonic()) == []
+    return fork_one_more(server)
+
+
+def fork_one_more(server: ForkServer) -> int:
+    """Do so with a fork server that is ready."""
     wanted = Wanted(spec=SPEC, output=os.open(os.devnull, os.O_WRONLY))
     assert server.want(wanted, time.monotonic()) == []
     wait_readable(server)
@@ -87,11 +93,11 @@ def fork_one(server: ForkServer) -> int:
 
 
 def wait_readable(server: ForkServer) -> None:
-    assert select.select([server.descriptor], [], [], 30)[0]
+    assert select.select([server.descriptor], [], [], PATIENCE_S)[0]
 
 
 def wait_killed(pid: int) -> None:
-    wait_until(lambda: not is_alive(pid), "its end", 20)
+    wait_until(lambda: not is_alive(pid), "its end")
     _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
 
@@ -112,6 +118,20 @@ def test_process_that_was_called_off_is_ended_when_it_is_told_of(fork_server: Fo
     wait_killed(pid)
 
 
+def test_more_variables_than_a_message_holds_cost_a_cold_start_only(
+    fork_server: ForkServer,
+) -> None:
+    wait_readable(fork_server)
+    assert fork_server.tend(time.monotonic()) == []
+    many = tuple(Variable(name=f"V{number}", value="x" * 100_000) for number in range(3))
+    wanted = Wanted(spec=replace(SPEC, env=many), output=0)
+    reason = "words and variables are more than 256 KiB"
+    assert fork_server.want(wanted, time.monotonic()) == [Refused(wanted=wanted, reason=reason)]
+    pid = fork_one_more(fork_server)  # it still serves the others
+    os.kill(pid, signal.SIGKILL)
+    wait_killed(pid)
+
+
 def test_fork_server_that_is_ended_can_be_ended_again(fork_server: ForkServer) -> None:
     assert fork_server.end("has ended") == []
     assert fork_server.end("is not needed any more") == []
@@ -121,6 +141,6 @@ def test_fork_server_that_is_ended_can_be_ended_again(fork_server: ForkServer) -
 def test_process_of_a_fork_server_that_was_killed_between_does_not_end_well() -> None:
     done = subprocess.run(
         [sys.executable, "-c", KILLED_BETWEEN],
-        capture_output=True, text=True, check=True, timeout=60, env={"PYTHONPATH": ROOT},
+        capture_output=True, text=True, check=True, timeout=PATIENCE_S, env={"PYTHONPATH": ROOT},
     )  # fmt: skip
     assert done.stdout == f"-{signal.SIGKILL:d}\n"
