@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.launching import ROOT, is_listening
 from tests.support.ports import free_port
-from tests.support.wait import wait_until
+from tests.support.wait import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -45,13 +45,13 @@ class ApiStub:
         """End it, whatever it is doing."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(PATIENCE_S)
         self._process = None
 
     def wait_dead(self) -> None:
         """Wait until it has ended by itself."""
         assert self._process is not None
-        self._process.wait(20)
+        self._process.wait(PATIENCE_S)
 
     def answered(self) -> list[str]:
         """Return the prompts that it has answered."""
@@ -70,12 +70,16 @@ def api_stub(folder: Path, **options: object) -> Iterator[ApiStub]:
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return an environment without a configuration or a key."""
-    return {"PATH": os.environ["PATH"], "PYTHONPATH": ROOT, **(extra or {})}
+    """Return an environment without a configuration, a key, or a launcher that may run here."""
+    alone = {"PATH": os.environ["PATH"], "PYTHONPATH": ROOT, "VLLMD_SOCKET": os.devnull}
+    return {**alone, **(extra or {})}
 
 
 def vllmd(
-    *words: str, env: Mapping[str, str] | None = None, stdin: str = "", within_s: float = 25
+    *words: str,
+    env: Mapping[str, str] | None = None,
+    stdin: str = "",
+    within_s: float = 2 * PATIENCE_S,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
@@ -107,7 +111,7 @@ class Batch:
         return ["batch", server, "-i", str(self.requests), "-o", str(self.results), *options]
 
     def run(
-        self, server: str, *options: str, within_s: float = 25
+        self, server: str, *options: str, within_s: float = 2 * PATIENCE_S
     ) -> subprocess.CompletedProcess[str]:
         """Run it to its end."""
         return vllmd(*self.words(server, *options), within_s=within_s)
@@ -153,5 +157,5 @@ def request_line(custom_id: str, prompt: str, **body: object) -> str:
 def interrupt(process: subprocess.Popen[str], number: int = signal.SIGINT) -> tuple[int, str]:
     """Send a signal; return the exit code and what was said."""
     process.send_signal(number)
-    _, said = process.communicate(timeout=15)
+    _, said = process.communicate(timeout=PATIENCE_S)
     return process.returncode, said

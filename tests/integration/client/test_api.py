@@ -13,6 +13,7 @@ from launcher.client.api import AsyncClient, BatchOptions, Client, Target, Timeo
 from launcher.client.errors import DeadlineError, RequestError
 from launcher.errors import UsageError
 from tests.support.api_stub import api_stub
+from tests.support.wait import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +60,7 @@ def test_client_timeout_covers_the_whole_call(client: Client, timeout: float | T
     began = time.monotonic()
     with pytest.raises(DeadlineError):
         client.generate("hang", timeout=timeout)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < PATIENCE_S  # without it: minutes
 
 
 def test_client_timeout_of_all_calls_is_that_of_the_client(stub: ApiStub) -> None:
@@ -68,10 +69,8 @@ def test_client_timeout_of_all_calls_is_that_of_the_client(stub: ApiStub) -> Non
 
 
 def test_client_stream_has_an_idle_timeout(client: Client) -> None:
-    pieces = client.stream("silence", timeout=Timeout(None, idle_ms=300))
-    assert [next(pieces), next(pieces)] == ["s", "i"]
     with pytest.raises(DeadlineError, match="said nothing for 300 ms"):
-        next(pieces)
+        list(client.stream("silence", timeout=Timeout(None, idle_ms=300)))
 
 
 def test_client_profile_that_is_none_is_refused(client: Client) -> None:

