@@ -15,6 +15,7 @@ from launcher.bundle.install import Order, install
 from launcher.bundle.model import MISSING, OK, Listed, Package
 from launcher.bundle.plan import find_platform
 from launcher.bundle.progress import Progress, render_size
+from launcher.bundle.tarball import open_tarball
 from launcher.bundle.verify import find_gaps, prefix_of
 from launcher.cli.bundle_arguments import (
     SHA_VARIABLE,
@@ -137,7 +138,8 @@ def _inspect(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         inspection = _look(installed, path, arguments.environment)
         head = f"{path}: {installed.source.path}, installed by {installed.by}"
     else:
-        contents = read_bundle(path, None, md5=True)
+        with open_tarball(path) as tarball:
+            contents = read_bundle(tarball, None, md5=True)
         platform = find_platform(os.uname().machine)
         inspection = inspect_contents(contents, arguments.environment, platform)
         if inspection.is_empty():

@@ -138,14 +138,16 @@ def _text_instance(each: InstancePlan, plan: LaunchPlan, locator: Locator) -> st
     lines.append(f"  start {each.start.mode} ({each.start.reason})")
     lines.append(f"  ahead {render_prefetch(each.ahead)}")
     weights = each.weights.name if each.weights else ""
-    sharing = [name for name in process.after if name not in {each.compiler, weights}]
+    twin = each.twin.name if each.twin.first else ""
+    sharing = [name for name in process.after if name not in {twin, weights}]
     if sharing:
         lines.append(f"  after {', '.join(sharing)} (they share a GPU)")
     if each.weights:
         lines.append(f"  after {weights} (it keeps the weights)")
         lines.append(f"    {_joined(each.weights.argv, plan)}")
-    if each.compiler:
-        lines.append(f"  after {each.compiler} (it compiles the same graph)")
+    if each.twin.name:
+        when = "after" if each.twin.first else "with "
+        lines.append(f"  {when} {each.twin.name} (it compiles the same graph; {each.twin.reason})")
     lines += [f"  env   {variable.name}={_shown(variable)}" for variable in process.env]
     lines.append(f"  {shlex.join(each.command)}")
     for flag in each.flags:

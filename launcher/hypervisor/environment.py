@@ -62,6 +62,16 @@ class EnvironmentReader:
         """Tell whether the variable is set."""
         return bool(self.environ.get(name, "").strip())
 
+    def default_path(self, name: str) -> str:
+        """Return the path that a variable has when it is not set; empty where that is unknown.
+
+        A variable that is set to its default (`variables --env`) names nothing.
+        """
+        try:
+            return expand_path(VARIABLES[name].default, self.environ)
+        except Refusal:
+            return ""
+
     def text(self, name: str) -> str:
         """Return the text of a variable, or its default; empty where it has none."""
         return self.read(name, str, TEXT)

@@ -247,9 +247,14 @@ class ForkServer:
         while self._ready and self._waiting and self.due == NEVER and not self.failure:
             wanted = self._waiting.pop(0)
             self._count += 1
+            request = self._render(wanted.spec)
+            if len(request) > LARGEST:  # it would be cut
+                reason = f"words and variables are more than {LARGEST >> 10} KiB"
+                refused.append(Refused(wanted=wanted, reason=reason))
+                continue
             try:
-                socket.send_fds(self._socket, [self._render(wanted.spec)], [wanted.output])
-            except OSError as error:  # too large, or it has just ended
+                socket.send_fds(self._socket, [request], [wanted.output])
+            except OSError as error:  # it has just ended
                 reason = (error.strerror or str(error)).lower()
                 refused.append(Refused(wanted=wanted, reason=f"cannot ask it: {reason}"))
                 continue

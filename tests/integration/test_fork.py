@@ -139,6 +139,21 @@ def test_stop_while_a_fork_is_awaited_is_heeded_at_once(launcher: Launcher) -> N
     assert launcher.left() == []
 
 
+def test_stop_during_the_import_is_heeded_at_once(launcher: Launcher, tmp_path: Path) -> None:
+    site = make_vllm(tmp_path / "site")
+    (site / "vllm" / "__init__.py").write_text("import time\ntime.sleep(600)\n")
+    run = launcher.start(
+        Stub(server={"model": "org/model"}),
+        master={**FORK, "api_server_module": "vllm.entrypoints.openai.api_server"},
+        env={"PYTHONPATH": f"{site}:{ROOT}"},
+    )
+    run.wait_for("fork server 1: importing")
+    launcher.wait_state("starting")
+    run.signal(signal.SIGTERM)
+    assert run.wait(20) == 0
+    assert launcher.left() == []
+
+
 def test_python_that_cannot_be_a_fork_server_costs_a_cold_start(launcher: Launcher) -> None:
     python = launcher.folder / "python"
     python.write_text(f'#!/bin/sh\n[ "$1" = -c ] && exit 3\nexec {sys.executable} "$@"\n')

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from launcher.process.forkserver import LARGEST, ForkServer, Wanted, server_spec
-from launcher.process.spec import ProcessSpec, Warm
+from launcher.process.forkserver import LARGEST, ForkServer, Refused, Wanted, server_spec
+from launcher.process.spec import ProcessSpec, Variable, Warm
+from launcher.record import replace
 from tests.support.launching import ROOT
 from tests.support.processes import is_alive
 from tests.support.wait import wait_until
@@ -77,6 +78,11 @@ def fork_one(server: ForkServer) -> int:
     """Ask for a process and return its pid when the answer is there, and has not been read."""
     wait_readable(server)
     assert server.tend(time.monotonic()) == []
+    return fork_one_more(server)
+
+
+def fork_one_more(server: ForkServer) -> int:
+    """Do so with a fork server that is ready."""
     wanted = Wanted(spec=SPEC, output=os.open(os.devnull, os.O_WRONLY))
     assert server.want(wanted, time.monotonic()) == []
     wait_readable(server)
@@ -109,6 +115,20 @@ def test_process_that_was_called_off_is_ended_when_it_is_told_of(fork_server: Fo
     pid = fork_one(fork_server)
     assert fork_server.call_off("a")
     assert fork_server.tend(time.monotonic()) == []
+    wait_killed(pid)
+
+
+def test_more_variables_than_a_message_holds_cost_a_cold_start_only(
+    fork_server: ForkServer,
+) -> None:
+    wait_readable(fork_server)
+    assert fork_server.tend(time.monotonic()) == []
+    many = tuple(Variable(name=f"V{number}", value="x" * 100_000) for number in range(3))
+    wanted = Wanted(spec=replace(SPEC, env=many), output=0)
+    reason = "words and variables are more than 256 KiB"
+    assert fork_server.want(wanted, time.monotonic()) == [Refused(wanted=wanted, reason=reason)]
+    pid = fork_one_more(fork_server)  # it still serves the others
+    os.kill(pid, signal.SIGKILL)
     wait_killed(pid)
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.launching import PROGRAMS, Launcher, Run, Stub
+from tests.support.fake_vllm import make_vllm
+from tests.support.launching import PROGRAMS, ROOT, Launcher, Run, Stub
 from tests.support.require import require_program
 from tests.support.wait import PATIENCE_S, wait_until
 
@@ -111,6 +112,24 @@ def test_machine_without_the_library_waits_for_nothing(launcher: Launcher) -> No
     run.wait_healthy()
     kill(run)
     wait_restarted(run)
+
+
+def test_memory_of_kept_weights_is_not_waited_for(
+    launcher: Launcher, driver: Driver, tmp_path: Path
+) -> None:
+    driver.tell(0, 1 * GIB)
+    control = {"gpu_ids": "1", "restart": "on-failure", "weight_cache": True}
+    run = launcher.start(
+        Stub(control=control, server={"model": "org/model"}),
+        master={"api_server_module": "vllm.entrypoints.openai.api_server"},
+        env={**driver.environ, "PYTHONPATH": f"{make_vllm(tmp_path / 'site')}:{ROOT}"},
+    )
+    run.wait_healthy()
+    driver.tell(0, 41 * GIB)
+    kill(run)
+    driver.tell(0, 21 * GIB)  # what the keeper has
+    wait_restarted(run)
+    assert "not waiting longer" not in run.stderr()
 
 
 def wait_restarted(run: Run, within_s: float = PATIENCE_S) -> None:

@@ -245,7 +245,7 @@ def test_pixi_that_never_answers_is_refused_in_time(
 ) -> None:
     project.use_program("sleep 1000 & wait")
     assert "it does not answer --version within 10 s" in refuse(launcher, project)
-    assert launcher.left() == []
+    wait_until(lambda: launcher.left() == [], "the killed pixi and its child are gone")
 
 
 @BOTH

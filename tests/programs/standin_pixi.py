@@ -109,8 +109,8 @@ def changed_by_scripts(prefix: str, environ: dict[str, str]) -> dict[str, str]:
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
-    print(f"Error:   \u00d7 {message}", file=sys.stderr)
-    raise SystemExit(code)
+    print(f"Error:   \u00d7 {message}", file=sys.stderr, flush=True)
+    os._exit(code)  # py-rattler's threads may crash where the interpreter is taken down
 
 
 def parse(words: list[str], known: dict[str, tuple[int, int]]) -> tuple[dict[str, str], list[str]]:
@@ -227,7 +227,7 @@ def install(words: list[str]) -> NoReturn:
     }
     with open(os.path.join(project.prefix, "conda-meta", "pixi"), "w", encoding="utf-8") as file:
         json.dump(marker, file)
-    os._exit(0)  # py-rattler's threads may crash where the interpreter is taken down
+    os._exit(0)  # as in `fail`
 
 
 async def install_locked(project: Project, path: str) -> None:

@@ -36,6 +36,12 @@ def is_listening(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def is_served(path: str) -> bool:
+    """Tell whether somebody accepts connections on a UNIX socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(path) == 0
+
+
 def can_bind(port: int) -> bool:
     """Tell whether nobody holds a port, not even without listening."""
     with socket.socket() as probe:
@@ -249,8 +255,7 @@ class Launcher:
 
     def listens(self) -> bool:
         """Tell whether somebody listens on the control socket: a killed launcher leaves it."""
-        with socket.socket(socket.AF_UNIX) as probe:
-            return probe.connect_ex(self.socket()) == 0
+        return is_served(self.socket())
 
     def status(self, name: str = "a") -> dict[str, Any]:
         """Return what `vllmd status` says of an instance."""

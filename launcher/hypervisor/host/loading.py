@@ -53,10 +53,10 @@ def load_host(environ: Mapping[str, str]) -> Host:
     account = gather_account()
     reader = EnvironmentReader(environ)
     settings = read_settings(reader, account.user)
-    named = reader.given(CONFIG_VARIABLE)
-    refused = len(reader.problems)
+    known = len(reader.problems)
     path = reader.path(CONFIG_VARIABLE)
-    refused = len(reader.problems) - refused  # then the path is that of the default
+    refused = len(reader.problems) > known  # then the path is that of the default
+    named = reader.given(CONFIG_VARIABLE) and path != reader.default_path(CONFIG_VARIABLE)
     try:
         file = load_file(path, named=named) if not refused else None
     except ConfigError as error:

@@ -14,6 +14,7 @@ from tests.support.bundles import Bundle, sha256_of
 from tests.support.commands import Commands
 from tests.support.launching import STUB, Launcher, Run, Stub
 from tests.support.pixi import STANDIN, write_program
+from tests.support.processes import read_proc
 from tests.support.wait import wait_until
 
 if TYPE_CHECKING:
@@ -111,6 +112,13 @@ def hang(launcher: Launcher, tar: Path) -> Run:
     return run
 
 
+def installer(launcher: Launcher) -> int:
+    """Return the pid of the `vllmd bundle install` that a launcher has started."""
+    words = b"\0bundle\0install\0"
+    (pid,) = [each for each in launcher.left() if words in read_proc(each, "cmdline")]
+    return pid
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stop_while_installing_ends_in_good_order(
     launcher: Launcher, tar: Path, number: int
@@ -124,12 +132,8 @@ def test_stop_while_installing_ends_in_good_order(
 
 
 def test_second_stop_while_installing_is_for_now(launcher: Launcher, tar: Path) -> None:
-    script = "trap '' TERM\n" + HANG.replace("FOLDER", str(launcher.folder)).replace(
-        "exec sleep 1000", "while :; do sleep 0.1; done"
-    )
-    write_program(launcher.folder / "tools/pixi", script)
-    run = start(launcher, tar)
-    wait_until((launcher.folder / "half").exists, "pixi installs")
+    run = hang(launcher, tar)
+    os.kill(installer(launcher), signal.SIGSTOP)  # it would heed the first one
     run.signal(signal.SIGTERM)
     run.wait_for("got SIGTERM: stopping the installation\n")
     run.signal(signal.SIGTERM)

@@ -24,7 +24,7 @@ REQUESTS = 1500
 CONCURRENCY = 16
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_batch_killed_20_times_has_each_result_once(tmp_path: Path, batch: Batch) -> None:
     moments = random.Random(20)  # noqa: S311  (the same moments each time)
     batch.write(f"prompt {number}" for number in range(REQUESTS))

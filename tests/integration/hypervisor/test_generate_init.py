@@ -253,3 +253,10 @@ def test_link_in_the_place_of_a_runtimes_folder_is_not_followed(prepared: HostCo
     done = prepared.run("generate-init", env={"VLLMD_SYSTEMD_USER": "nobody"})
     assert (done.code, "'FOLDER/state/one' is a link" in done.err) == (69, True)
     assert list((prepared.folder / "elsewhere").iterdir()) == []
+
+
+def test_exported_default_of_the_key_is_no_wish(prepared: HostCommands) -> None:
+    keys = prepared.folder / "home" / ".ssh"
+    (keys / "id_rsa.pub").rename(keys / "id_ed25519.pub")
+    done = prepared.run("generate-init", env={"VLLMD_SSH_KEY_PATH": "$HOME/.ssh/id_rsa.pub"})
+    assert (done.code, "note: the SSH key is that of" in done.out) == (0, True)

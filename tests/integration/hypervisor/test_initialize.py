@@ -277,6 +277,46 @@ def test_interface_joins_when_asked_and_comes_back(
     assert namespace.state() == former
 
 
+def test_bridge_that_was_deleted_by_hand_costs_no_address(
+    prepared: HostCommands, namespace: Namespace
+) -> None:
+    namespace.ip("link add wire0 type veth peer name wire1")
+    namespace.ip("addr add 192.0.2.5/24 dev wire0")
+    namespace.ip("link set wire0 up")
+    namespace.ip("route add default via 192.0.2.1 dev wire0")
+    former = namespace.state()
+    prepared.write_host(RUNTIMES + "[network]\njoin = true\n")
+    prepared.run("initialize")
+    namespace.ip("link delete vllmd-br0")
+    assert prepared.run("initialize", "--undo").code == 0
+    assert namespace.state() == former
+
+
+@pytest.mark.parametrize(("global_by_now", "left"), [("0", "0\n"), ("1", "1\n")])
+def test_forwarding_that_somebody_has_turned_on_since_stays(
+    prepared: HostCommands, namespace: Namespace, global_by_now: str, left: str
+) -> None:
+    add_interface(namespace)
+    prepared.run("initialize")
+    # Docker does this when it starts.
+    namespace.run("sh", "-c", f"echo {global_by_now} > /proc/sys/net/ipv4/ip_forward")
+    prepared.run("initialize", "--undo")
+    assert namespace.run("cat", "/proc/sys/net/ipv4/conf/eth0/forwarding") == left
+
+
+def test_journal_that_cannot_be_written_keeps_the_host_as_it_is(
+    prepared: HostCommands, namespace: Namespace
+) -> None:
+    prepared.state_dir.mkdir(mode=0o700)
+    former = namespace.state()
+    argv = [sys.executable, "-m", "launcher.cli.hypervisor", "initialize"]
+    # As on a full disk: no file may have a single byte more.
+    done = prepared.execute(["sh", "-c", 'ulimit -f 0; exec "$0" "$@"', *argv])
+    assert (done.code, done.out) == (69, "")
+    assert "'FOLDER/state/initialize.json' cannot be written: file too large" in done.err
+    assert (namespace.state(), list(prepared.state_dir.iterdir())) == (former, [])
+
+
 def test_filter_that_drops_lets_guests_through(
     prepared: HostCommands, namespace: Namespace
 ) -> None:

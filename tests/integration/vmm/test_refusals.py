@@ -204,6 +204,17 @@ def test_guest_of_another_user_is_not_called_stopped(qemu: Host) -> None:
     )
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_stop_by_root_ends_no_process_of_others(qemu: Host) -> None:
+    env = qemu.environ()
+    process = qemu.run(env=env)
+    # As if the guest's user had written the pid of somebody else's process down.
+    os.chown(qemu.rundir(), 12345, 12345)
+    stopped = qemu.ask("stop", env=env)
+    assert (stopped.code, "is not of the user whose guest" in stopped.stderr) == (69, True)
+    assert process.poll() is None
+
+
 def test_failed_start_leaves_no_empty_log(qemu: Host) -> None:
     said = refusal(qemu, KERNEL_FILEPATH=str(qemu.folder / "kernel"), LOG_FILEPATH="/dev/stdout")
     assert "ended before the guest ran" in said

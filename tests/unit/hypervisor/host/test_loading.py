@@ -9,7 +9,10 @@ import pytest
 
 from launcher.errors import ConfigError
 from launcher.hypervisor.account import gather_account, home_of_caller, with_home
+from launcher.hypervisor.environment import EnvironmentReader
 from launcher.hypervisor.host.loading import find_overlooked, load_host
+from launcher.hypervisor.host.values import runtime_name
+from launcher.hypervisor.read import read_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,3 +139,14 @@ def test_file_that_sudo_hides_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("environ", [{}, {"SUDO_USER": ""}, {"SUDO_USER": "no-such-user"}])
 def test_without_sudo_nothing_is_hidden(environ: dict[str, str]) -> None:
     assert find_overlooked("/root/.config/vllmd/config.toml", home_of_caller(environ)) == ()
+
+
+def test_exported_default_names_no_file(tmp_path: Path) -> None:
+    default = "$HOME/.config/vllmd/config.toml"
+    host = load_host({"HOME": str(tmp_path), "VLLMD_HYPERVISOR_CONFIG": default})
+    assert host.config.path == ""
+
+
+@pytest.mark.parametrize("name", ["-x", "_x", "x-1", "7"])
+def test_name_of_a_runtime_is_one_of_a_guest(name: str) -> None:
+    assert runtime_name(name) == read_name(EnvironmentReader({"VLLMD_HYPERVISOR_NAME": name}))
