@@ -6,6 +6,7 @@ import json
 import shlex
 
 from launcher.cli.show_cluster import CLUSTER_ORIGINS, describe_cluster, render_cluster
+from launcher.cli.show_prefetch import describe_prefetch, render_prefetch
 from launcher.config.printable import printable
 from launcher.config.report import Locator, describe, sort_problems
 from launcher.config.secrets import MASK
@@ -47,6 +48,7 @@ def _describe(
         "background": not process.foreground,
         "gpu_ids": each.gpu_ids(),
         "start": {"mode": each.start.mode, "reason": each.start.reason},
+        "prefetch": describe_prefetch(each.ahead),
         **_describe_weights(each, plan),
         "host": None if each.is_worker() else each.address.host,
         "port": None if each.address.socket_path or each.is_worker() else each.address.port,
@@ -134,15 +136,18 @@ def _text_instance(each: InstancePlan, plan: LaunchPlan, locator: Locator) -> st
     if process.log:
         lines.append(f"  log   {process.log.path}")
     lines.append(f"  start {each.start.mode} ({each.start.reason})")
+    lines.append(f"  ahead {render_prefetch(each.ahead)}")
     weights = each.weights.name if each.weights else ""
-    sharing = [name for name in process.after if name not in {each.compiler, weights}]
+    twin = each.twin.name if each.twin.first else ""
+    sharing = [name for name in process.after if name not in {twin, weights}]
     if sharing:
         lines.append(f"  after {', '.join(sharing)} (they share a GPU)")
     if each.weights:
         lines.append(f"  after {weights} (it keeps the weights)")
         lines.append(f"    {_joined(each.weights.argv, plan)}")
-    if each.compiler:
-        lines.append(f"  after {each.compiler} (it compiles the same graph)")
+    if each.twin.name:
+        when = "after" if each.twin.first else "with "
+        lines.append(f"  {when} {each.twin.name} (it compiles the same graph; {each.twin.reason})")
     lines += [f"  env   {variable.name}={_shown(variable)}" for variable in process.env]
     lines.append(f"  {shlex.join(each.command)}")
     for flag in each.flags:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from launcher.config.document import decode_toml, parse_assignment
+from launcher.config.limits import LARGEST_FILE, require_small
 from launcher.config.problems import Origin, Problem
 from launcher.errors import ConfigError, UsageError
 from launcher.server.model import CONFIG_VARIABLE
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
     from launcher.config.document import Document
 
-LARGEST = 16 << 20  # bytes; a device or a log that was named by mistake may have no end
 OVERRIDES_VARIABLE = "AUTO_INFER_VLLM_OVERRIDES"
 
 
@@ -67,13 +67,11 @@ def _read_file(path: str) -> Document:
     origin = Origin(kind="file", name=path)
     try:
         with open(path, "rb") as file:
-            raw = file.read(LARGEST + 1)
+            raw = file.read(LARGEST_FILE + 1)
     except OSError as error:
         problem = Problem(message=_reason(error), hint=_hint(error), origin=origin)
         raise ConfigError((problem,)) from None
-    if len(raw) > LARGEST:
-        message = f"this file has more than {LARGEST >> 20} MiB, too much for a configuration"
-        raise ConfigError((Problem(message=message, hint="name the TOML file", origin=origin),))
+    require_small(raw, origin)
     return decode_toml(raw, origin)
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from launcher.config.problems import TomlValue
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
 
 @record
 class Document:
@@ -63,13 +65,13 @@ def decode_toml(raw: bytes, origin: Origin) -> Document:
     Raises:
         ConfigError: the bytes are not UTF-8, or the text is not TOML.
     """
+    encoded = raw.removeprefix(BYTE_ORDER_MARK)
     try:
-        text = raw.decode("utf-8-sig")
+        text = encoded.decode()
     except UnicodeDecodeError as error:
-        # error.object, not raw: the codec counts from behind the byte order mark.
-        before = error.object[: error.start]
+        before = encoded[: error.start]
         problem = Problem(
-            message=f"this is not UTF-8: byte 0x{error.object[error.start]:02x}",
+            message=f"this is not UTF-8: byte 0x{encoded[error.start]:02x}",
             hint="save the file as UTF-8",
             origin=origin,
             line=before.count(b"\n") + 1,

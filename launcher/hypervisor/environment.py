@@ -132,6 +132,13 @@ class EnvironmentReader:
                 self.refuse(name, refusal.message, refusal.hint)
             raise ConfigError(tuple(dict.fromkeys(self.problems))) from None
 
+    def is_refused(self, name: str) -> bool:
+        """Tell whether a variable's value is an error already, so that its default counts."""
+        return any(
+            each.origin is not None and each.origin.name == name
+            for each in errors_of(self.problems)
+        )
+
     def refuse(self, name: str, message: str, hint: str = "", severity: str = ERROR) -> None:
         """Note a problem with a variable's value."""
         origin = Origin(kind="environment", name=name)
@@ -219,10 +226,10 @@ def parse_integer(text: str, least: int = 1) -> int:
     wanted = f"expected a whole number of at least {least}"
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdigit()) or len(digits) > MOST_DIGITS:
-        hint = "write digits only" if any(c.isdigit() for c in text) else ""
+        hint = "write digits only"
         raise Refusal(f"{wanted}, got '{shown(text)}'", hint)
     if int(text) < least:
-        raise Refusal(f"{wanted}, got {int(text)}")
+        raise Refusal(f"{wanted}, got {int(text)}", f"write {least} or more")
     return int(text)
 
 

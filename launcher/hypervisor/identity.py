@@ -59,6 +59,16 @@ def is_alive(identity: Identity | None) -> bool:
     return identity is not None and find_identity(identity.pid) == identity
 
 
+def find_user(pid: int) -> int | None:
+    """Return the number of the user whose process has a pid; None where nobody has it."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+            words = next((line.split() for line in file if line.startswith("Uid:")), ())
+    except OSError:
+        return None
+    return int(words[1]) if words else None
+
+
 def open_process(identity: Identity) -> int | None:
     """Return a descriptor that stands for that very process (pidfd_open(2)); None: it has ended.
 

@@ -44,9 +44,12 @@ class RunDir:
 
     def read(self, name: str) -> bytes:
         """Return the content of a file; empty where there is none, or one that is not ours."""
+        # Root may look at a guest of somebody else, who may put there what he likes.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
-            with open(self.file(name), "rb") as file:
-                return file.read(LARGEST_FILE)
+            with open(os.open(self.file(name), flags), "rb") as file:
+                is_file = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+                return file.read(LARGEST_FILE) if is_file else b""
         except OSError:
             return b""
 
@@ -111,8 +114,10 @@ def make_rundir(rundir: RunDir) -> None:
         HostError: it cannot be made, or belongs to somebody else.
     """
     hint = "set XDG_RUNTIME_DIR to a folder of yours"
+    parent = os.path.dirname(rundir.path)
     try:
-        os.makedirs(os.path.dirname(rundir.path), mode=0o755, exist_ok=True)
+        os.makedirs(parent, mode=0o755, exist_ok=True)
+        above = os.stat(parent)
         with contextlib.suppress(FileExistsError):
             os.mkdir(rundir.path, 0o700)
         found = os.lstat(rundir.path)
@@ -123,6 +128,10 @@ def make_rundir(rundir: RunDir) -> None:
         ) from None
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
         raise HostError(f"the run directory '{rundir.path}' belongs to somebody else", hint)
+    is_shared = above.st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH
+    if is_shared or above.st_uid not in {0, os.geteuid()}:
+        # Whoever can rename the run directory can put another in its place.
+        raise HostError(f"somebody else may write to '{parent}'", hint)
     os.chmod(rundir.path, 0o700)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from launcher.process.events import CallOff, Clear, Ended, Linked, Say, Terminate, Unlinked
 from launcher.process.exitcode import failure_code
 from launcher.process.fleet import Member, State
-from launcher.process.gates import is_used
+from launcher.process.gates import find_lost_keeper, is_used
 from launcher.process.restart import describe_budget, may_restart, recent_restarts, restart_pause
 from launcher.process.spec import Killed, describe_status, exit_code
 from launcher.record import replace
@@ -177,6 +177,21 @@ def stop_all(fleet: Fleet, code: int | None, now: float) -> Step:
             actions += more
         elif is_being_made(fleet.member(member.spec.name)):
             actions.append(CallOff(name=member.spec.name))
+    return fleet, actions
+
+
+def starve(fleet: Fleet, now: float) -> Step:
+    """Stop who starts and waits for what somebody keeps that has ended: nothing will come of it."""
+    actions: list[Action] = []
+    for member in fleet.members:
+        if member.state is not State.STARTING or not member.pid:
+            continue
+        keeper = find_lost_keeper(member, fleet)
+        if keeper is not None:
+            reason = f"'{keeper.spec.name}' has ended, and what it keeps is needed"
+            sick = replace(member, failure=reason, unfit=True)
+            fleet, more = ask_to_stop(fleet, sick, now)
+            actions += [Say(name=member.spec.name, text=f"{reason}: stopping it"), *more]
     return fleet, actions
 
 

@@ -43,6 +43,12 @@ def keepers_of(member: Member, fleet: Fleet) -> tuple[Member, ...]:
     return tuple(other for other in fleet.members if other.spec.outlives == member.spec.name)
 
 
+def find_lost_keeper(member: Member, fleet: Fleet) -> Member | None:
+    """Return who holds what a member uses and has ended, for good as it seems."""
+    keepers = keepers_of(member, fleet)
+    return next((each for each in keepers if each.state is State.ENDED), None)
+
+
 def _is_being_left(member: Member, fleet: Fleet) -> bool:
     """Tell whether its keeper or its user is on its way out: both hold memory of the same GPU."""
     user = fleet.find(member.spec.outlives) if member.spec.outlives else None

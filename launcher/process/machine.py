@@ -19,6 +19,7 @@ from launcher.process.ending import (
     killed,
     release,
     relinked,
+    starve,
     stop_all,
     unhealthy,
 )
@@ -238,8 +239,9 @@ def _advance(fleet: Fleet, now: float) -> Step:
     if are_keepers_left(fleet):
         fleet, more = stop_all(fleet, final_code(fleet), now)
         actions += more
-    fleet, more = release(fleet, now)
-    actions += more
+    for settle in (starve, release):
+        fleet, more = settle(fleet, now)
+        actions += more
     states = {member.spec.name: member for member in fleet.members}
     for member in fleet.members:
         if (

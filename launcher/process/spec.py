@@ -107,6 +107,32 @@ class Warm:
 
 
 @record
+class Prefetch:
+    """What is read into the page cache while a process starts: the weights of a model.
+
+    The model is a folder, a file, or a name of which `hub` may have the files.
+    """
+
+    name: str  # of the process
+    model: str
+    revision: str = ""  # empty: the usual one
+    hub: str = ""  # the folder where huggingface_hub keeps what it has fetched; empty: none
+    patterns: tuple[str, ...] = ()  # of names of files; the first that there are any of is taken
+    network: bool = False  # also from a network file system
+
+    def as_order(self) -> dict[str, object]:
+        """Return it as the reader takes it (`launcher/warm/prefetch.py`)."""
+        return {
+            "name": self.name,
+            "model": self.model,
+            "revision": self.revision,
+            "hub": self.hub,
+            "patterns": self.patterns,
+            "network": self.network,
+        }
+
+
+@record
 class ProcessSpec:
     """One process to run and supervise. Durations are in seconds."""
 

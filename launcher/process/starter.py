@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from launcher.process.fleet import Fleet
     from launcher.process.outcome import Outcome
     from launcher.process.outputs import Outputs
-    from launcher.process.spec import ExitStatus, ProcessSpec
+    from launcher.process.readahead import ReadAhead
+    from launcher.process.spec import ExitStatus, Prefetch, ProcessSpec
     from launcher.process.warmth import Warmth
 
 
@@ -28,6 +29,7 @@ class Starter:
         self._outputs = outputs
         self._environ = environ
         self._warmth: Warmth | None = None  # made with the first fork server
+        self._readahead: ReadAhead | None = None
 
     def start(self, spec: ProcessSpec) -> list[Outcome]:
         """Start a process; one that is to be forked may come later, from `tend`."""
@@ -69,7 +71,18 @@ class Starter:
                 os.close(output)
         return Started(spec=spec, pid=pid, asked_at=asked_at)
 
-    # Fork servers, where there are any.
+    def read_ahead(self, orders: tuple[Prefetch, ...]) -> None:
+        """Have weights read while servers import, by a process that nobody waits for."""
+        if not orders:
+            return
+        try:
+            from launcher.process.readahead import ReadAhead  # noqa: PLC0415  (after the starts)
+
+            self._readahead = ReadAhead(orders, self._environ, self._outputs.print)
+        except (ImportError, OSError):
+            return  # no descriptor is left, or our files are being replaced
+
+    # Fork servers, and the reader of weights, where there are any.
 
     @property
     def due(self) -> float:
@@ -84,15 +97,21 @@ class Starter:
         """Register all that may become ready."""
         if self._warmth:
             self._warmth.watch(poll)
+        if self._readahead:
+            self._readahead.watch(poll)
 
     def tend(self, ready: Mapping[int, int]) -> list[Outcome]:
         """Return what has come of the starts under way."""
+        if self._readahead:
+            self._readahead.tend(ready)
         return self._warmth.tend(ready, time.monotonic()) if self._warmth else []
 
     def settle(self, fleet: Fleet) -> None:
-        """End the fork servers that are not needed any more."""
+        """End the fork servers, and the reader, that are not needed any more."""
         if self._warmth:
             self._warmth.settle(fleet)
+        if self._readahead:
+            self._readahead.settle(fleet)
 
     def call_off(self, name: str) -> bool:
         """Call off a start under way; tell whether there was one."""
@@ -100,7 +119,9 @@ class Starter:
 
     def note_end(self, pid: int, status: ExitStatus) -> None:
         """Note the end of a child that is no member of the fleet: it may be a fork server's."""
-        if self._warmth:
+        if self._readahead and self._readahead.note_end(pid, status):
+            self._readahead = None
+        elif self._warmth:
             self._warmth.note_end(pid, status)
 
     def claim(self, pid: int) -> ExitStatus | None:
@@ -113,6 +134,8 @@ class Starter:
             self._warmth.distrusted.add(name)
 
     def close(self) -> None:
-        """End the fork servers."""
+        """End the fork servers, and the reader."""
         if self._warmth:
             self._warmth.close()
+        if self._readahead:
+            self._readahead.close()

@@ -36,6 +36,7 @@ from launcher.process.events import (
 )
 from launcher.process.firstanswers import FirstAnswers
 from launcher.process.fleet import Fleet, Member, State
+from launcher.process.gates import keepers_of
 from launcher.process.gpumemory import GpuMemory
 from launcher.process.leftovers import (
     Adopted,
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
     from launcher.process.outcome import Outcome
     from launcher.process.service import Service
     from launcher.process.signals import SignalPipe
-    from launcher.process.spec import Endpoints, ExitStatus, ProcessSpec
+    from launcher.process.spec import Endpoints, ExitStatus, Prefetch, ProcessSpec
 
     Reload: TypeAlias = Callable[[], tuple[tuple[ProcessSpec, ...] | None, str]]
 
@@ -82,13 +83,14 @@ class Supervisor:
         reload: Reload | None = None,
         hangup_reloads: bool = True,
         endpoints: Endpoints | None = None,
+        prefetches: tuple[Prefetch, ...] = (),
     ) -> None:
         """Open every log, before anything is started.
 
         `reload` reads the configuration again: it returns the processes that it asks for (None
         where it cannot be used) and what there is to say about it. Without it, or without
         `hangup_reloads`, SIGHUP stops everything, as SIGTERM does. `endpoints` say where commands
-        are taken and questions answered; None: nowhere.
+        are taken and questions answered; None: nowhere. `prefetches` are read while they start.
 
         A stop that `signals` has caught already is heeded: nothing is started then.
 
@@ -107,6 +109,7 @@ class Supervisor:
         self._reload = reload
         self._hangup_reloads = hangup_reloads and reload is not None
         self._endpoints = endpoints
+        self._prefetches = prefetches
         self._service: Service | None = None
         self._pids: dict[int, str] = {}
         self._memory = GpuMemory()
@@ -126,6 +129,8 @@ class Supervisor:
                 self._tend_links({})
                 for text in advise():
                     self._outputs.print(text)
+                if not self._fleet.stopping:
+                    self._starter.read_ahead(self._prefetches)
             if self._code is None and self._endpoints is not None:
                 self._service = self._open_service(self._endpoints)
             while self._code is None:
@@ -179,7 +184,9 @@ class Supervisor:
         spec = start.spec
         self._pids[start.pid] = spec.name
         self._outputs.began(spec.name, start)
-        self._memory.began(spec)
+        member = self._fleet.find(spec.name)
+        kept = member is not None and bool(keepers_of(member, self._fleet))
+        self._memory.began(spec, kept=kept)
         self._watches.begin(spec, time.monotonic())
         return Spawned(name=spec.name, pid=start.pid, forked=start.warm)
 

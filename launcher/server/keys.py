@@ -14,6 +14,7 @@ from launcher.server.presets import PRESETS
 
 API_SERVER_MODULE = "vllm.entrypoints.openai.api_server"
 START_MODES = ("auto", "fork", "cold")
+PREFETCHES = ("auto", "always", "off")
 
 MASTER_KEYS = (
     Key(
@@ -77,6 +78,24 @@ MASTER_KEYS = (
         default=True,
         doc="Whether the process that servers are forked from stays when all are healthy, so that "
         "restarts are quick too. false: it ends then, and a restart imports vLLM again.",
+    ),
+    Key(
+        name="compile_first",
+        check=boolean,
+        expected="boolean",
+        default_words="true, but for vLLM's build for CPUs",
+        doc="Of several servers that would compile the same graph, with nothing in vLLM's cache, "
+        "one starts before the others, which read what it has compiled; see "
+        "[warm-starts.md](warm-starts.md).",
+    ),
+    Key(
+        name="prefetch",
+        check=one_of(*PREFETCHES),
+        expected='"auto", "always" or "off"',
+        default="auto",
+        doc="Whether the weights of models are read into memory (the page cache) while servers "
+        "start, with the lowest priority and at most half of the free memory. auto: not from "
+        "network file systems. always: from these too.",
     ),
     Key(
         name="unknown_flags",
@@ -179,6 +198,13 @@ CONTROL_KEYS = (
         expected='"auto", "fork" or "cold"',
         default_words="as in `[master]`",
         doc="How this server starts; see `start_mode` of `[master]`.",
+    ),
+    Key(
+        name="prefetch",
+        check=one_of(*PREFETCHES),
+        expected='"auto", "always" or "off"',
+        default_words="as in `[master]`",
+        doc="Whether this server's weights are read ahead; see `prefetch` of `[master]`.",
     ),
     Key(
         name="weight_cache",

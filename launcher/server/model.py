@@ -42,6 +42,8 @@ class MasterConfig:
     listen: tuple[str, int] | None = None
     start_mode: str = "auto"
     warm_keep: bool = True
+    compile_first: bool | None = None  # None: where it is not known to take longer
+    prefetch: str = "auto"
     env: tuple[EnvSetting, ...] = ()
 
 
@@ -59,6 +61,7 @@ class ControlConfig:
     preset: str | None
     v1_multiprocessing: str
     start_mode: str | None
+    prefetch: str | None
     weight_cache: bool
     restart: str | None
     max_restarts: int

@@ -9,7 +9,7 @@ from launcher.process.spec import LogSpec, ProcessSpec, RestartPolicy, Variable
 from launcher.record import record, replace
 from launcher.server.address import EVERY_INTERFACE, health_probe, server_address
 from launcher.server.checks import CHECKS
-from launcher.server.compiling import find_compilers
+from launcher.server.compiling import Twin, find_twins
 from launcher.server.endpoints import check_endpoints
 from launcher.server.environment_checks import check_variable
 from launcher.server.facts import (
@@ -24,6 +24,7 @@ from launcher.server.gpus import GpuIds, NoGpus, visible_devices
 from launcher.server.interpreter import check_overridden, plan_command
 from launcher.server.multiprocessing import VARIABLE, find_setting
 from launcher.server.options import plan_flags
+from launcher.server.prefetch import ReadAhead, plan_prefetch
 from launcher.server.request import render_request, served_name
 from launcher.server.secret_values import SECRET_OPTIONS, resolve
 from launcher.server.shutdown import with_drain
@@ -33,6 +34,7 @@ from launcher.server.weight_cache import plan_weights, with_weight_cache
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from launcher.config.problems import Problem, TomlValue
+    from launcher.process.spec import Prefetch
     from launcher.server.address import Address
     from launcher.server.catalogue.lookup import Catalogue
     from launcher.server.cluster_facts import Membership
@@ -62,8 +64,9 @@ class InstancePlan:
     command: tuple[str, ...]
     flags: tuple[Flag, ...]
     start: StartMode
+    ahead: ReadAhead = ReadAhead()
     weights: ProcessSpec | None = None  # keeps the model's weights through its restarts
-    compiler: str = ""  # the instance that compiles the same graph before it
+    twin: Twin = Twin()  # the first of those that compile the same graph
     membership: Membership | None = None  # its part in a cluster; None: it is no part of one
 
     def is_worker(self) -> bool:
@@ -91,6 +94,11 @@ class LaunchPlan:
         pairs = ((instance.weights, instance.process) for instance in self.instances)
         return tuple(process for pair in pairs for process in pair if process is not None)
 
+    def prefetches(self) -> tuple[Prefetch, ...]:
+        """Return what is to be read while the processes start, in their order."""
+        orders = (instance.ahead.order for instance in self.instances)
+        return tuple(order for order in orders if order is not None)
+
     def is_startable(self) -> bool:
         """Tell whether nothing forbids the start."""
         return not any(problem.severity == ERROR for problem in self.problems)
@@ -109,14 +117,13 @@ def plan_launch(config: LauncherConfig, facts: Facts) -> LaunchPlan:
     check_endpoints(config.master, enabled, problems)
     planned: list[InstancePlan] = []
     holders: dict[str, str] = {}  # GPU -> the instance planned on it last
-    shared = {setting.name: setting.value for setting in config.master.env}
-    compilers = find_compilers(enabled, shared, facts)
+    twins = find_twins(enabled, config.master, facts)
     for instance in map(with_weight_cache, map(with_drain, enabled)):
         after = _predecessors(instance, holders, facts)
-        compiler = compilers.get(instance.name, "")
-        before = (*after, compiler) if compiler and compiler not in after else after
+        twin = twins.get(instance.name, Twin())
+        before = (*after, twin.name) if twin.first and twin.name not in after else after
         each = _plan_instance(instance, config, facts, prefix, before, problems)
-        planned.append(replace(each, compiler=compiler))
+        planned.append(replace(each, twin=twin))
     _check_clusters(planned, problems)
     running = {instance.name for instance in enabled}
     return LaunchPlan(
@@ -230,6 +237,7 @@ def _plan_instance(  # noqa: PLR0913, PLR0917
         command=prefix,
         flags=flags,
         start=start,
+        ahead=plan_prefetch(instance, config.master, facts, env),
         weights=replace(weights, after=after) if weights else None,
         membership=spread.membership if spread is not None else None,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from launcher.config.timeout_profiles import PROFILES
 from launcher.server.catalogue.schema import render_schema
 from launcher.server.cluster import CLUSTER_KEYS
-from launcher.server.keys import CLIENT_KEYS, CONTROL_KEYS, MASTER_KEYS, START_MODES
+from launcher.server.keys import CLIENT_KEYS, CONTROL_KEYS, MASTER_KEYS, PREFETCHES, START_MODES
 from launcher.server.model import TOP_LEVEL_TABLES
 from launcher.server.presets import PRESETS
 
@@ -42,6 +42,8 @@ KEY_SCHEMAS: dict[str, Schema] = {
     "python": STRING,
     "start_mode": {"enum": [*START_MODES]},
     "warm_keep": BOOLEAN,
+    "compile_first": BOOLEAN,
+    "prefetch": {"enum": [*PREFETCHES]},
     "weight_cache": BOOLEAN,
     "unknown_flags": {"enum": ["error", "warn"]},
     "control_socket": {"type": "string", "pattern": "^/", "maxLength": 107},

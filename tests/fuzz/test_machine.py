@@ -284,6 +284,9 @@ class Life(RuleBasedStateMachine):
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
         self.happen(TimePassed())
+        for member in self.fleet.members:
+            if member.state is State.ENDED and member.spec.name not in self.living:
+                self.leftovers.discard(member.spec.name)  # given up
 
     @precondition(lambda self: self.code is not None)
     @rule()

@@ -80,6 +80,12 @@ def test_check_for_another_version_asks_its_options(vllmd: Commands) -> None:
     assert vllmd.run("check", name, "--vllm-version", "0.17.0").code == OK
 
 
+def test_check_for_a_version_that_is_not_known_says_so(vllmd: Commands) -> None:
+    done = vllmd.run("check", vllmd.write(TEXT), "--vllm-version", "99.0")
+    assert done.code == OK
+    assert " (options as of vLLM 0.33.0, the nearest that is known)\n" in done.out
+
+
 # Sources that cannot be read
 
 
@@ -133,11 +139,12 @@ def test_config_with_a_name_that_is_not_text_is_refused(vllmd: Commands) -> None
     )
 
 
-def test_config_without_end_is_refused(vllmd: Commands) -> None:
-    done = vllmd.run("check", "/dev/zero")
+@pytest.mark.parametrize("command", ["check", "kvbm check --config"])
+def test_config_without_end_is_refused(vllmd: Commands, command: str) -> None:
+    done = vllmd.run(*command.split(), "/dev/zero")
     message = "this file has more than 16 MiB, too much for a configuration"
     assert done.code == CONFIG
-    assert done.out == f"error: /dev/zero: {message}\nhint: name the TOML file\n"
+    assert f"error: /dev/zero: {message}\nhint: name the TOML file\n" in done.out + done.err
 
 
 def test_config_with_an_endless_integer_is_refused_at_its_place(vllmd: Commands) -> None:
@@ -218,11 +225,22 @@ WORDS = {
     "plan a b": "one word too many: 'b'\nhint: see 'vllmd plan --help'",
     "plan --set": "argument --set: expected one argument\nhint: see 'vllmd plan --help'",
     "demo-model": "the following arguments are required: DIR\nhint: see 'vllmd demo-model --help'",
+    "bundle install x --into=": "--into names no folder\nhint: write it like --into /app",
+    "generate ftp://x y": (
+        "'ftp://x' is not an address of a server\n"
+        "hint: write it like http://127.0.0.1:8000 or unix:/run/vllm.sock"
+    ),
     "run --wait-ready x": (
         "--wait-ready needs a main program to hold back\n"
         "hint: write it behind '--', like: vllmd run --wait-ready -- CMD"
     ),
 }
+
+
+def test_command_behind_the_hyphens_that_is_empty_is_refused(vllmd: Commands) -> None:
+    done = vllmd.run("run", "--", "")
+    message = "error: the command behind '--' is empty\nhint: name a program, or leave out '--'\n"
+    assert (done.code, done.err) == (USAGE, message)
 
 
 def test_words_that_would_move_the_cursor_are_escaped(vllmd: Commands) -> None:

@@ -18,6 +18,7 @@ vLLM 0.32.0
 chat: 0.0.0.0:8000, GPUs 0, background
   log   FOLDER/logs/vllm-server-chat.log
   start cold (not tested on GPUs; write start_mode = "fork" to use it)
+  ahead nothing ('org/chat' is no folder)
   env   PYTHONUNBUFFERED=1
   env   CUDA_DEVICE_ORDER=PCI_BUS_ID
   env   VLLM_API_KEY=***
@@ -33,6 +34,7 @@ chat: 0.0.0.0:8000, GPUs 0, background
 embed: 127.0.0.1:8001, GPUs 0, foreground
   log   FOLDER/logs/vllm-server-embed.log
   start cold (not tested on GPUs; write start_mode = "fork" to use it)
+  ahead nothing ('org/embed' is no folder)
   after chat (they share a GPU)
   env   PYTHONUNBUFFERED=1
   env   CUDA_DEVICE_ORDER=PCI_BUS_ID
@@ -124,7 +126,7 @@ def test_plan_as_json_has_the_documented_form(vllmd: Commands) -> None:
         assert {key: type(value) for key, value in instance.items()} == {
             "name": str, "argv": list, "env": dict, "log_file": str, "background": bool,
             "gpu_ids": str, "host": str if instance["host"] else type(None), "port": int,
-            "start": dict, "cwd": str, "origins": dict,
+            "start": dict, "prefetch": dict, "cwd": str, "origins": dict,
         }  # fmt: skip
 
 
@@ -152,6 +154,7 @@ def test_plan_as_json_of_one_instance_is_exact(vllmd: Commands) -> None:
             "mode": "cold",
             "reason": 'not tested on GPUs; write start_mode = "fork" to use it',
         },
+        "prefetch": {"files": [], "bytes": 0, "reason": "'org/embed' is no folder"},
         "host": "127.0.0.1",
         "port": 8001,
         "cwd": "FOLDER",

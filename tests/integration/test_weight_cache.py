@@ -54,6 +54,20 @@ def test_weights_stay_while_their_server_is_started_again(
     assert launcher.wait_state("ready", "a.weights")["restarts"] == 1
 
 
+def test_server_whose_weights_cannot_be_loaded_is_not_waited_for(
+    launcher: Launcher, tmp_path: Path
+) -> None:
+    site = make_vllm(tmp_path / "site", preload="raise SystemExit(3)")
+    stub = Stub(
+        control={"weight_cache": True, "background": False}, server={**SERVER, "stub_hang": True}
+    )
+    run = launcher.start(stub, master=MASTER, env={"PYTHONPATH": f"{site}:{ROOT}"})
+    assert run.wait() == 1
+    assert "a.weights: ended without being asked (exit code 3)" in run.stderr()
+    assert "a: 'a.weights' has ended, and what it keeps is needed: stopping it" in run.stderr()
+    assert launcher.left() == []
+
+
 def test_weights_stay_until_nothing_is_left_of_their_server(
     launcher: Launcher, environ: dict[str, str]
 ) -> None:

@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "record": (),
     "config": ("errors", "record"),
     "process": ("errors", "record"),
-    "warm": (),  # sent to another interpreter as text
+    "warm": (),  # sent to other interpreters as text
     "server": ("errors", "record", "config", "process.spec"),
     "kvbm": ("errors", "record", "config"),
     "hypervisor": ("errors", "record", "config", "process"),
@@ -71,7 +71,8 @@ EFFECTS = (
     "server.catalogue.data", "server.catalogue.installed", "kvbm.loading",
     "demo.writer", "pixi.activation", "pixi.capture", "pixi.project",
     "bundle.apart", "bundle.archive", "bundle.by_pixi", "bundle.by_rattler", "bundle.generations",
-    "bundle.install", "bundle.progress", "bundle.tools", "bundle.verify", "bundle.wheels",
+    "bundle.install", "bundle.progress", "bundle.tarball", "bundle.tools", "bundle.verify",
+    "bundle.wheels",
 )  # fmt: skip
 FORBIDDEN_IN_PURE = frozenset(
     "os sys subprocess socket signal selectors select threading time tempfile shutil logging".split()  # noqa: E501, SIM905  (a table of words)
@@ -169,8 +170,9 @@ def test_run_imports_no_third_party_but_its_dependencies() -> None:
     assert tops - sys.stdlib_module_names - {PACKAGE} <= THIRD_PARTY_ON_RUN
 
 
-def test_fork_server_imports_the_standard_library_alone() -> None:
-    found = {target.module.split(".")[0] for target in IMPORTS["launcher.warm.server"]}
+@pytest.mark.parametrize("program", ["launcher.warm.prefetch", "launcher.warm.server"])
+def test_program_that_is_sent_as_text_imports_the_standard_library_alone(program: str) -> None:
+    found = {target.module.split(".")[0] for target in IMPORTS[program]}
     assert found <= sys.stdlib_module_names
 
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from launcher.hypervisor.guest.seed import write_seed_image
 from launcher.hypervisor.model import SEED_CONFIG, SEED_OVERRIDES
 from tests.support.guest_images import HYPERVISOR, STUBS
-from tests.support.launching import ROOT, Asked, free_port, render_table
+from tests.support.launching import ROOT, Asked, render_table
+from tests.support.ports import free_port
 from tests.support.processes import MARK, kill_marked, marked_pids
 from tests.support.wait import wait_until
 

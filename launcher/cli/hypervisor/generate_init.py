@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+from functools import partial
 
 from launcher.cli.hypervisor.arguments import default_of, new_hypervisor_parser
+from launcher.cli.hypervisor.reveal import reveal
 from launcher.cli.hypervisor.telling import WARN, tell_warnings
 from launcher.cli.launch import make_plan
 from launcher.cli.sources import OVERRIDES_VARIABLE, load_documents
@@ -148,7 +150,7 @@ def _riders(host: Host, asked: frozenset[str], tell: Teller) -> dict[str, dict[s
     for name, documents in found.items():
         if documents:
             overrides = documents[1] if len(documents) > 1 else None
-            resolve = _Resolver(host.environ)
+            resolve = partial(reveal, environ=host.environ)
             files, warnings = plan_riders(documents[0], overrides, asked, resolve)
             riders[name] = files
             told |= dict.fromkeys(warnings, documents[0])
@@ -165,32 +167,6 @@ def _load(path: str, environ: Mapping[str, str], tell: Teller) -> tuple[Document
     if tell.tells(WARN):
         print_problems(plan.problems, plan.config.tree.documents)
     return documents
-
-
-class _Resolver:
-    """Turns `env:NAME` and `file:/path` into the secret that is there on this host."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-
-    def __call__(self, reference: str) -> str:
-        kind, _, place = reference.partition(":")
-        if kind == "env":
-            secret = self._environ.get(place, "")
-            hint = f"export {place}=..."
-        else:
-            secret, hint = _read_secret(place), "write it there, readable for us"
-        if not secret:
-            raise HostError(f"the secret '{reference}' is not there", hint)
-        return secret
-
-
-def _read_secret(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.read().strip()
-    except (OSError, UnicodeDecodeError):
-        return ""
 
 
 def _write(

@@ -79,7 +79,10 @@ def _successor_hint(catalogue: Catalogue, successor: Successor, value: TomlValue
 
 
 def _this(catalogue: Catalogue) -> str:
-    return catalogue.version if catalogue.exact else f"{catalogue.version} (newest known)"
+    if catalogue.exact:
+        return catalogue.version
+    ends = {catalogue.versions[0]: "oldest", catalogue.versions[-1]: "newest"}
+    return f"{catalogue.version} ({ends.get(catalogue.version, 'nearest')} known)"
 
 
 def _short(version: str) -> str:

@@ -167,7 +167,10 @@ def test_secret_that_is_asked_for_rides_in_the_overrides(prepared: HostCommands)
 
 def test_secret_that_is_asked_for_and_missing_is_reported(prepared: HostCommands) -> None:
     done = prepared.run("generate-init", "--with-secret", ASKED)
-    assert (done.code, "the secret 'env:CHAT_KEY' is not there" in done.err) == (69, True)
+    assert (
+        done.code,
+        "the secret 'env:CHAT_KEY' is not there: the variable is not set" in done.err,
+    ) == (69, True)
 
 
 def test_secret_in_the_file_is_refused_with_its_line(prepared: HostCommands) -> None:

@@ -169,6 +169,12 @@ def test_unreadable_file_is_told_to_who_may_not_read_it(qemu: Host) -> None:
     assert "secret' cannot be read: permission denied\nhint: let this user read it" in said
 
 
+def test_cpu_count_that_is_refused_is_no_reason_to_warn_of_the_default(qemu: Host) -> None:
+    said = refusal(qemu, CPU_COUNT="0", MEMORY_CONFIG="size=0")
+    assert "warning" not in said
+    assert "hint: write 1 or more" in said
+
+
 def refusal_of_humble(host: Host, changes: dict[str, str]) -> str:
     """Start without root's right to read everything; return what is said."""
     asked = host.ask("start", env=host.environ(changes), before=obey_permissions)
@@ -196,6 +202,17 @@ def test_guest_of_another_user_is_not_called_stopped(qemu: Host) -> None:
         69,
         "error: the guest is another user's",
     )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_stop_by_root_ends_no_process_of_others(qemu: Host) -> None:
+    env = qemu.environ()
+    process = qemu.run(env=env)
+    # As if the guest's user had written the pid of somebody else's process down.
+    os.chown(qemu.rundir(), 12345, 12345)
+    stopped = qemu.ask("stop", env=env)
+    assert (stopped.code, "is not of the user whose guest" in stopped.stderr) == (69, True)
+    assert process.poll() is None
 
 
 def test_failed_start_leaves_no_empty_log(qemu: Host) -> None:

@@ -154,6 +154,27 @@ def test_keeper_whose_server_has_failed_for_good_goes_when_nobody_else_is_left()
     assert history.happen(ended("k")) == ["finish 7"]
 
 
+def test_server_that_waits_for_a_keeper_that_has_failed_is_stopped() -> None:
+    history = History(*pair(), server("z"))
+    history.happen(Begun(), *spawned("k", "a", "z"))
+    assert history.happen(ended("k", FAILED)) == ["terminate a"]
+    assert history.said[-1] == "say a: 'k' has ended, and what it keeps is needed: stopping it"
+    history.happen(ended("a"))
+    assert history.fleet.member("a").failure == "'k' has ended, and what it keeps is needed"
+
+
+def test_server_that_waits_for_a_keeper_that_starts_again_goes_on_waiting() -> None:
+    history = History(*pair(restart=AGAIN))
+    history.happen(Begun(), *spawned("k", "a"))
+    assert history.happen(ended("k", FAILED)) == []
+
+
+def test_server_that_is_ready_goes_on_when_its_keeper_has_failed() -> None:
+    history = running()
+    assert history.happen(ended("k", FAILED)) == []
+    assert state(history, "a") is State.READY
+
+
 def test_keeper_that_starts_again_during_a_stop_is_asked_in_its_turn() -> None:
     history = running(restart=AGAIN)
     history.happen(ended("k", FAILED))

@@ -1,0 +1,39 @@
+"""The page cache: what of a file is in it, and how to get that out."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def write_uncached(path: Path, size: int) -> Path:
+    """Write a file that is on the disk, and not in the page cache."""
+    with path.open("wb") as file:
+        file.write(os.urandom(size))
+        file.flush()
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return path
+
+
+def cached_share(path: Path) -> float:
+    """Return the share of a file's pages that are in the page cache (mincore(2))."""
+    with path.open("r+b") as file:
+        size = os.fstat(file.fileno()).st_size
+        with mmap.mmap(file.fileno(), size) as mapped:
+            start = ctypes.c_char.from_buffer(mapped)
+            pages = (ctypes.c_ubyte * -(-size // mmap.PAGESIZE))()
+            address = ctypes.c_void_p(ctypes.addressof(start))
+            code = LIBC.mincore(address, ctypes.c_size_t(size), pages)
+            number = ctypes.get_errno()
+            del start  # the mapping can be closed only when nothing points into it
+    if code:
+        raise OSError(number, os.strerror(number))
+    return sum(page & 1 for page in pages) / len(pages)
