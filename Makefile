@@ -8,6 +8,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -53,6 +54,9 @@ $(VENV)/.dev: pyproject.toml $(BIN)/vllmd
 $(VENV)/.bench: pyproject.toml $(BIN)/vllmd
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	@touch $@
+
+.PHONY: dev
+dev: $(VENV)/.dev ## install the launcher and what the tests need into VENV (.venv)
 
 .PHONY: run
 run: $(BIN)/vllmd ## serve CONFIG=file, by default a tiny demo model on the CPU

@@ -158,20 +158,15 @@ def _crash_reaped(stage: Stage, contenders: Contenders, runs: int) -> list[Measu
 
 
 def _reaped(contender: Contender, stage: Stage) -> float:
-    servers = stage.servers(2)
-    with running(contender.prepare(stage, servers), stage.environ) as process:
-        wait_listening(servers)
-        time.sleep(SETTLE_S)
-        victim = descendants(process.pid)[0]
-        before = time.monotonic()
-        os.kill(victim, signal.SIGKILL)
-        while os.path.exists(f"/proc/{victim}"):
-            if time.monotonic() - before > PATIENCE_S:
-                raise TimeoutError(f"{contender.name} does not reap pid {victim}")
-            time.sleep(LOOK_S)
-        took = time.monotonic() - before
-        time.sleep(SETTLE_S)  # some miss a SIGTERM while they start a successor
-        return took
+    return _after_kill(contender, stage, lambda _, victim: _wait_reaped(contender, victim))
+
+
+def _wait_reaped(contender: Contender, victim: int) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while os.path.exists(f"/proc/{victim}"):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{contender.name} does not reap pid {victim}")
+        time.sleep(LOOK_S)
 
 
 def _crash_told(stage: Stage, contenders: Contenders, runs: int) -> list[Measurement]:
@@ -186,6 +181,14 @@ def _crash_told(stage: Stage, contenders: Contenders, runs: int) -> list[Measure
 
 
 def _crash(contender: Contender, stage: Stage) -> float:
+    told = contender.told_of_crash
+    return _after_kill(contender, stage, lambda process, _: _read_until(process, told))
+
+
+def _after_kill(
+    contender: Contender, stage: Stage, wait: Callable[[subprocess.Popen[bytes], int], None]
+) -> float:
+    """Return how long after the SIGKILL of a server `wait` has seen what it waits for."""
     servers = stage.servers(2)
     with running(contender.prepare(stage, servers), stage.environ) as process:
         wait_listening(servers)
@@ -193,8 +196,10 @@ def _crash(contender: Contender, stage: Stage) -> float:
         victim = descendants(process.pid)[0]
         before = time.monotonic()
         os.kill(victim, signal.SIGKILL)
-        _read_until(process, contender.told_of_crash)
-        return time.monotonic() - before
+        wait(process, victim)
+        took = time.monotonic() - before
+        time.sleep(SETTLE_S)  # some miss a SIGTERM while they start a successor
+        return took
 
 
 def stop(stage: Stage, contenders: Contenders, runs: int) -> list[Measurement]:

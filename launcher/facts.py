@@ -123,6 +123,8 @@ def log_fault(path: str) -> str | None:
 
     A link or another user's file would let somebody else choose what we write to.
     """
+    if path.endswith("/"):
+        return "is a folder"
     try:
         status = os.lstat(path)
     except FileNotFoundError:

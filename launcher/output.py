@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from launcher.config.report import Locator, render_count, render_text, sort_problems
+from launcher.config.printable import printable
 from launcher.errors import ConfigError
 
 TYPE_CHECKING = False
@@ -27,6 +27,17 @@ def print_problems(
     problems: Iterable[Problem], documents: Iterable[Document], stream: TextIO | None = None
 ) -> None:
     """Print problems in the order of their places, then how many there are."""
+    problems = tuple(problems)
+    if not problems:
+        return
+    # To find the place of a problem takes much that nobody else needs.
+    from launcher.config.report import (  # noqa: PLC0415
+        Locator,
+        render_count,
+        render_text,
+        sort_problems,
+    )
+
     stream = stream or sys.stderr
     pairs = sort_problems(problems, Locator(documents))
     colour = wants_colour(stream)
@@ -44,6 +55,6 @@ def print_error(error: LauncherError, stream: TextIO | None = None) -> None:
         print_problems(error.problems, error.documents, stream)
         return
     red, end = ("\x1b[31;1m", "\x1b[0m") if wants_colour(stream) else ("", "")
-    print(f"{red}error{end}: {error.message}", file=stream)
+    print(f"{red}error{end}: {printable(error.message)}", file=stream)
     if error.hint:
-        print(f"hint: {error.hint}", file=stream)
+        print(f"hint: {printable(error.hint)}", file=stream)

@@ -33,6 +33,7 @@ options=(
     -o "Dir::State::lists=$work/lists"
     -o "Dir::Cache::archives=$work/archives"
     -o APT::Sandbox::User=root
+    -o Acquire::Retries=5
 )
 apt-get "${options[@]}" update -qq
 cd "$work"

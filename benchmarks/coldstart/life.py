@@ -29,6 +29,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 class Reading:
     """What one life has shown. Memory is proportional: shared pages count by their shares."""
 
+    first_s: float  # until one server was healthy, and until all were
     healthy_s: float
     cpu_s: float
     memory_mb: float
@@ -39,29 +40,30 @@ def read_life(commands: list[list[str]], stage: Stage, *, restarts: bool) -> Rea
     """Start servers, and stop them when all has been read."""
     before = time.monotonic()
     with _running(commands, stage) as processes:
-        wait_healthy(stage.ports)
-        healthy_s = time.monotonic() - before
+        times = wait_healthy(stage.ports)
         pids = _all(processes)
         cpu_s = sum(map(cpu_seconds, pids))
         memory_mb = sum(memory_of(pid).pss for pid in pids) / 1000
         memory_mb -= KV_CACHE_MB * stage.count
         again_s = _kill_and_wait(processes, stage) if restarts and stage.count == 1 else 0.0
-    return Reading(healthy_s, cpu_s, memory_mb, again_s)
+    return Reading(times[0] - before, times[-1] - before, cpu_s, memory_mb, again_s)
 
 
-def wait_healthy(ports: list[int]) -> None:
-    """Wait until every server answers.
+def wait_healthy(ports: list[int]) -> list[float]:
+    """Wait until every server answers; return when each did, the first one first.
 
     Raises:
         TimeoutError: one does not.
     """
     until = time.monotonic() + PATIENCE_S
-    left = list(ports)
+    left, times = list(ports), list[float]()
     while left:
         if time.monotonic() > until:
             raise TimeoutError(f"not healthy: {left}")
         left = [port for port in left if not _is_healthy(port)]
+        times += [time.monotonic()] * (len(ports) - len(left) - len(times))
         time.sleep(STEP_S)
+    return times
 
 
 def _is_healthy(port: int) -> bool:

@@ -26,12 +26,16 @@ def free_ports(count: int) -> list[int]:
 
 @dataclass
 class Stage:
-    """Where servers are started: a folder, an interpreter with vLLM, a model."""
+    """Where servers are started: a folder, an interpreter with vLLM, a model.
+
+    With `cache`, a folder for what vLLM keeps, the servers compile their model.
+    """
 
     root: Path
     python: str
     model: Path
     count: int
+    cache: str = ""
     ports: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -43,7 +47,8 @@ class Stage:
         kept = {
             name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
         }
-        return {**kept, **ENVIRONMENT, "XDG_RUNTIME_DIR": str(self.root)}
+        kept = {**kept, **ENVIRONMENT, "XDG_RUNTIME_DIR": str(self.root)}
+        return {**kept, "VLLM_CACHE_ROOT": self.cache} if self.cache else kept
 
 
 def plain(stage: Stage) -> list[list[str]]:
@@ -52,14 +57,17 @@ def plain(stage: Stage) -> list[list[str]]:
         word for key, value in SETTINGS.items() for word in (f"--{key.replace('_', '-')}", value)
     ]
     module = "vllm.entrypoints.openai.api_server"
-    words = [stage.python, "-m", module, "--model", str(stage.model), *shared, "--enforce-eager"]
+    words = [stage.python, "-m", module, "--model", str(stage.model), *shared]
+    words += [] if stage.cache else ["--enforce-eager"]
     return [
         [*words, "--host", "127.0.0.1", "--port", str(port), "--served-model-name", "demo"]
         for port in stage.ports
     ]
 
 
-def vllmd(stage: Stage, mode: str, prefetch: str = "auto") -> list[list[str]]:
+def vllmd(
+    stage: Stage, mode: str, prefetch: str = "auto", *, compile_first: bool = False
+) -> list[list[str]]:
     """Return the command of a launcher that starts the servers in this mode."""
     settings = "".join(
         f"{key} = {value if value.isdigit() else repr(value)}\n" for key, value in SETTINGS.items()
@@ -68,6 +76,7 @@ def vllmd(stage: Stage, mode: str, prefetch: str = "auto") -> list[list[str]]:
 [master]
 python = "{stage.python}"
 start_mode = "{mode}"
+compile_first = {str(compile_first).lower()}
 prefetch = "{prefetch}"
 [instance.control]
 gpu_ids = "none"
@@ -77,7 +86,7 @@ restart = "on-failure"
 model = "{stage.model}"
 host = "127.0.0.1"
 served_model_name = "demo"
-enforce_eager = true
+enforce_eager = {str(not stage.cache).lower()}
 {settings}"""
     text += "".join(
         f"[instance.s{number}.server]\nport = {port}\n" for number, port in enumerate(stage.ports)

@@ -64,7 +64,7 @@ def soak(root: Path, minutes: float, instances: int, seed: int) -> Outcome:
     random = Random(seed)  # noqa: S311  (to be repeated, not to be secret)
     stage = make_stage(root)
     stage.set_program(f"exec '{sys.executable}' -I -S '{STUB}' \"$@\"")
-    wanted = make_wanted(root, instances, random)
+    wanted = make_wanted(root, instances)
     wanted.write()
     mark = uuid.uuid4().hex
     with _launcher(stage, wanted, mark) as process:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass, field
+from random import SystemRandom
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
-    from random import Random
 
 # child, daemon: leaves a process that ignores SIGTERM, in its group or in a session of its own.
 KINDS = ("plain", "child", "daemon", "deaf", "slow")
@@ -86,9 +86,9 @@ class Wanted:
         draft.rename(self.path)
 
 
-def make_wanted(root: Path, count: int, random: Random) -> Wanted:
+def make_wanted(root: Path, count: int) -> Wanted:
     """Return instances of all kinds, on ports that are free."""
-    first = _find_ports(count, random)
+    first = _find_ports(count)
     instances = [
         Instance(name=f"s{number}", port=first + number, kind=KINDS[number % len(KINDS)])
         for number in range(count)
@@ -107,9 +107,9 @@ def is_free(port: int) -> bool:
         return False
 
 
-def _find_ports(count: int, random: Random) -> int:
-    for _ in range(100):
-        first = random.randrange(LOWEST_PORT, HIGHEST_PORT - count)
+def _find_ports(count: int) -> int:
+    for _ in range(100):  # not by the seed: two soaks with one seed may run at once
+        first = SystemRandom().randrange(LOWEST_PORT, HIGHEST_PORT - count)
         if all(is_free(port) for port in range(first, first + count)):
             return first
     raise OSError(f"no {count} free ports in a row")

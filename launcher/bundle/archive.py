@@ -15,6 +15,7 @@ from launcher.bundle.errors import BundleError
 from launcher.bundle.members import FILE, FOLDER, Member, plan_members
 from launcher.bundle.model import LOCK, MANIFESTS, PACK, REPODATA, Contents, Digest
 from launcher.bundle.progress import render_size
+from launcher.bundle.tarball import CHUNK, unreadable
 from launcher.errors import HostError
 
 TYPE_CHECKING = False
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from typing import IO
 
     from launcher.bundle.progress import Progress
+    from launcher.bundle.tarball import Tarball
 
-CHUNK = 1 << 20  # bytes
 # The most that is read at once. A tar may announce a name of many gigabytes; those it compresses
 # to nothing.
 LONGEST_READ = 64 << 20
@@ -45,34 +46,31 @@ KINDS = {
 class _Bounded:
     """A file that is never read far at once, as a header of a tar might ask for."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], path: str) -> None:
         self._file = file
-        self.seek = file.seek
+        self._path = path
         self.tell = file.tell
+
+    def seek(self, place: int, whence: int = os.SEEK_SET) -> int:
+        with _told(self._path):
+            return self._file.seek(place, whence)
 
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= LONGEST_READ:
             raise tarfile.ReadError("an entry's header is absurdly long")
-        return self._file.read(size)
+        with _told(self._path):
+            return self._file.read(size)
 
 
-def hash_file(path: str, progress: Progress | None = None) -> str:
-    """Return the SHA-256 of a file, in hexadecimal.
-
-    Raises:
-        BundleError: it cannot be read.
-    """
-    digest = hashlib.sha256()
+@contextlib.contextmanager
+def _told(path: str) -> Iterator[None]:
+    """Tell what the disk, or a decompressor, says of the tar; others say it of what we write."""
     try:
-        with open(path, "rb") as file:
-            total = os.fstat(file.fileno()).st_size
-            while chunk := file.read(CHUNK):
-                digest.update(chunk)
-                if progress is not None:
-                    progress.bytes_done(file.tell(), total)
+        yield
+    except gzip.BadGzipFile:
+        raise
     except OSError as error:
         raise unreadable(path, error) from None
-    return digest.hexdigest()
 
 
 def hash_md5(path: str) -> str:
@@ -81,24 +79,16 @@ def hash_md5(path: str) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def unreadable(path: str, error: OSError) -> BundleError:
-    """Return the error of a bundle that cannot be read."""
-    if isinstance(error, FileNotFoundError):
-        return BundleError(f"there is no bundle '{path}'", "correct the path, or mount it there")
-    reason = (error.strerror or str(error)).lower()
-    return BundleError(f"the bundle '{path}' cannot be read: {reason}", "correct the path")
-
-
 def read_bundle(
-    path: str, into: str | None, progress: Progress | None = None, *, md5: bool = False
+    tarball: Tarball, into: str | None, progress: Progress | None = None, *, md5: bool = False
 ) -> Contents:
-    """Read the whole tar; with `into`, an empty folder, write its files there.
+    """Read a whole tar; with `into`, an empty folder, write its files there.
 
     Raises:
         BundleError: it is no tar, broken, or holds what would leave the folder.
         HostError: there is no room for it.
     """
-    with _opened(path) as tar:
+    with _opened(tarball) as tar:
         members = [_member(info) for info in _entries(tar, into)]
         targets = plan_members(members)
         total = sum(each.size for each in members)
@@ -116,25 +106,22 @@ def read_bundle(
 
 
 @contextlib.contextmanager
-def _opened(path: str) -> Iterator[tarfile.TarFile]:
+def _opened(tarball: Tarball) -> Iterator[tarfile.TarFile]:
+    path, raw = tarball.path, tarball.file
+    raw.seek(0)
+    start = raw.read(6)
+    raw.seek(0)
+    if start.startswith(ZSTD):
+        raise BundleError(f"the bundle '{path}' is compressed by zstd", "run unzstd on it")
+    opener = next((MAGIC[each] for each in MAGIC if start.startswith(each)), None)
+    file: IO[bytes] = opener(raw) if opener else raw  # type: ignore[operator]
     try:
-        with open(path, "rb") as raw:
-            start = raw.read(6)
-            raw.seek(0)
-            if start.startswith(ZSTD):
-                raise BundleError(f"the bundle '{path}' is compressed by zstd", "run unzstd on it")
-            opener = next((MAGIC[each] for each in MAGIC if start.startswith(each)), None)
-            file: IO[bytes] = opener(raw) if opener else raw  # type: ignore[operator]
-            with tarfile.open(fileobj=_Bounded(file), mode="r:") as tar:  # type: ignore[call-overload]
-                yield tar
+        with tarfile.open(fileobj=_Bounded(file, path), mode="r:") as tar:  # type: ignore[call-overload]
+            yield tar
     except BROKEN as error:
         raise BundleError(
             f"the bundle '{path}' is no tar, or not a whole one: {error}".lower(), "copy it again"
         ) from None
-    except OSError as error:
-        if error.filename == path or error.errno is None:  # bz2 says no more than "invalid"
-            raise unreadable(path, error) from None
-        raise
 
 
 def _entries(tar: tarfile.TarFile, into: str | None) -> Iterator[tarfile.TarInfo]:

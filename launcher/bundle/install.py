@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 
-from launcher.bundle.archive import hash_file, hash_md5, read_bundle, unreadable
+from launcher.bundle.archive import hash_md5, read_bundle
 from launcher.bundle.errors import BundleError
 from launcher.bundle.generations import (
     CACHE,
@@ -27,6 +27,7 @@ from launcher.bundle.installed import Installed, InstalledPackage, Source, rende
 from launcher.bundle.model import LOCK, MANIFESTS, OK, SOURCE, UNPROVEN, Contents, Target
 from launcher.bundle.plan import Wish, find_faults, find_platform, list_packages, plan_project
 from launcher.bundle.progress import render_size
+from launcher.bundle.tarball import hash_tarball, open_tarball, require_unchanged
 from launcher.bundle.tools import AUTO, Tools, install_packages
 from launcher.bundle.verify import find_gaps, is_whole, open_to_all, prefix_of
 from launcher.config.problems import Origin, Problem
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from launcher.bundle.model import Listed, Project
     from launcher.bundle.progress import Progress
+    from launcher.bundle.tarball import Tarball
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 SHOWN = 20  # faults of packages
@@ -67,6 +69,7 @@ class _Work:
     """An installation under way: `root` is the new generation's folder."""
 
     order: Order
+    tarball: Tarball
     root: str
     lock: int
     environ: Mapping[str, str]
@@ -94,7 +97,8 @@ def install(order: Order, environ: Mapping[str, str], progress: Progress) -> Ins
         if done is not None:
             return done
         try:
-            return _install_new(order, lock, environ, progress)
+            with open_tarball(order.tar) as tarball:
+                return _install_new(order, tarball, lock, environ, progress)
         except PermissionError as error:
             raise unwritable(order.root, error) from None
         except OSError as error:
@@ -125,22 +129,20 @@ def _is_same(source: Source, order: Order, progress: Progress) -> bool:
     """Tell whether a tar is the one that was installed; it is read only where it has to be."""
     if order.sha256:
         return order.sha256 == source.sha256
-    try:
-        status = os.stat(order.tar)
-    except OSError as error:
-        raise unreadable(order.tar, error) from None
-    if (status.st_size, status.st_mtime_ns) == (source.size, source.changed_ns):
-        return True
-    if status.st_size != source.size:
-        return False
-    progress.begin(f"comparing '{order.tar}' ({render_size(status.st_size)})")
-    return hash_file(order.tar, progress) == source.sha256
+    with open_tarball(order.tar) as tarball:
+        status = tarball.status
+        if (status.st_size, status.st_mtime_ns) == (source.size, source.changed_ns):
+            return True
+        if status.st_size != source.size:
+            return False
+        progress.begin(f"comparing '{order.tar}' ({render_size(status.st_size)})")
+        return hash_tarball(tarball, progress) == source.sha256
 
 
 def _install_new(
-    order: Order, lock: int, environ: Mapping[str, str], progress: Progress
+    order: Order, tarball: Tarball, lock: int, environ: Mapping[str, str], progress: Progress
 ) -> Installed:
-    source = _check_tar(order, progress)
+    source = _check_tar(order, tarball, progress)
     former, own = read_installed(order.root), _own_project(order.root)
     if former is not None and former.root == order.root and former.source.sha256 == source.sha256:
         both = {*order.environments, *former.environments}
@@ -149,7 +151,9 @@ def _install_new(
     prune(order.root, {current} if current else set())
     name = make_generation(order.root)
     root = generation_path(order.root, name)
-    work = _Work(order=order, root=root, lock=lock, environ=environ, progress=progress)
+    work = _Work(
+        order=order, tarball=tarball, root=root, lock=lock, environ=environ, progress=progress
+    )
     try:
         installed = _fill(work, source, own)
         sync(order.root)
@@ -172,13 +176,10 @@ def _ignore_stops() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _check_tar(order: Order, progress: Progress) -> Source:
-    try:
-        status = os.stat(order.tar)
-    except OSError as error:
-        raise unreadable(order.tar, error) from None
+def _check_tar(order: Order, tarball: Tarball, progress: Progress) -> Source:
+    status = tarball.status
     progress.begin(f"reading '{order.tar}' ({render_size(status.st_size)})")
-    sha256 = hash_file(order.tar, progress)
+    sha256 = hash_tarball(tarball, progress)
     if order.sha256 and order.sha256 != sha256:
         raise BundleError(
             f"the bundle '{order.tar}' has the SHA-256 '{sha256}', not '{order.sha256}'",
@@ -212,7 +213,8 @@ def _own_project(root: str) -> dict[str, str]:
 def _fill(work: _Work, source: Source, own: Mapping[str, str]) -> Installed:
     order, progress = work.order, work.progress
     progress.begin("unpacking")
-    contents = read_bundle(order.tar, work.root, progress)
+    contents = read_bundle(work.tarball, work.root, progress)
+    require_unchanged(work.tarball)  # what was unpacked is what was hashed
     platform = find_platform(os.uname().machine)
     wish = Wish(environments=order.environments, platform=platform, root=work.root)
     try:

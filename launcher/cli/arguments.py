@@ -106,6 +106,29 @@ def add_version(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_log_options(parser: argparse.ArgumentParser, follow: str) -> None:
+    """Add what every command takes that prints the end of a log."""
+    parser.add_argument("-f", "--follow", action="store_true", help=follow)
+    parser.add_argument(
+        "-n",
+        "--lines",
+        type=_count,
+        default=100,
+        metavar="LINES",
+        help="how many lines to begin with (default: 100)",
+    )
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 0:
+        raise ValueError
+    return count
+
+
+_count.__name__ = "number of lines"  # argparse shows it: "invalid number of lines value"
+
+
 def _version(text: str) -> str:
     from launcher.server.catalogue.versions import parse_version  # noqa: PLC0415
 

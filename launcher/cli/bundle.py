@@ -15,6 +15,7 @@ from launcher.bundle.install import Order, install
 from launcher.bundle.model import MISSING, OK, Listed, Package
 from launcher.bundle.plan import find_platform
 from launcher.bundle.progress import Progress, render_size
+from launcher.bundle.tarball import open_tarball
 from launcher.bundle.verify import find_gaps, prefix_of
 from launcher.cli.bundle_arguments import (
     SHA_VARIABLE,
@@ -66,6 +67,8 @@ def _order(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Order |
     tar = _tar(arguments.tar, environ)
     sha256 = arguments.sha256 or _sha256(environ)
     root, environments = arguments.into, tuple(arguments.environment)
+    if root == "":
+        raise UsageError("--into names no folder", "write it like --into /app")
     if root is None:
         config = _configuration(arguments, environ)
         if not config.master.enable:
@@ -113,7 +116,10 @@ def _configuration(arguments: argparse.Namespace, environ: Mapping[str, str]) ->
     if config.master.enable and config.master.pixi_project_dir is None:
         problem = Problem(
             message="nothing says where to install the bundle",
-            hint="set pixi_project_dir in [master], or name a folder by --into",
+            # `vllmd run`, which names the file so, has no --into.
+            hint="set pixi_project_dir in [master]"
+            if arguments.config
+            else "set pixi_project_dir in [master], or name a folder by --into",
             origin=documents[0].origin,
             path=DIRECTORY,
         )
@@ -132,7 +138,8 @@ def _inspect(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         inspection = _look(installed, path, arguments.environment)
         head = f"{path}: {installed.source.path}, installed by {installed.by}"
     else:
-        contents = read_bundle(path, None, md5=True)
+        with open_tarball(path) as tarball:
+            contents = read_bundle(tarball, None, md5=True)
         platform = find_platform(os.uname().machine)
         inspection = inspect_contents(contents, arguments.environment, platform)
         if inspection.is_empty():

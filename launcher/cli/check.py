@@ -41,6 +41,8 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
         problems, documents = plan.problems, plan.config.tree.documents
         names = ", ".join(instance.process.name for instance in plan.instances)
         done = f"ok: would start {names}" if names else "ok: nothing to start"
+        if arguments.vllm_version and plan.catalogue and not plan.catalogue.exact:
+            done += f" (options as of vLLM {plan.catalogue.version}, the nearest that is known)"
     _show(arguments.format, problems, documents)
     if errors_of(problems):
         return EX_CONFIG

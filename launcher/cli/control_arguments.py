@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launcher.cli.arguments import new_parser
+from launcher.cli.arguments import add_log_options, new_parser
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,31 +62,10 @@ def parse_logs(words: list[str]) -> argparse.Namespace:
         "example:\n  vllmd logs -f -n 20 chat\n",
     )
     parser.add_argument("name", metavar="NAME", help="the instance")
-    parser.add_argument(
-        "-f",
-        "--follow",
-        action="store_true",
-        help="go on with what is added, through rotations and restarts, until Ctrl-C",
-    )
-    parser.add_argument(
-        "-n",
-        "--lines",
-        type=_count,
-        default=100,
-        metavar="LINES",
-        help="how many lines to begin with (default: 100)",
+    add_log_options(
+        parser, "go on with what is added, through rotations and restarts, until Ctrl-C"
     )
     return parser.parse_args(words)
-
-
-def _count(text: str) -> int:
-    count = int(text)
-    if count < 0:
-        raise ValueError
-    return count
-
-
-_count.__name__ = "number of lines"  # argparse shows it: "invalid number of lines value"
 
 
 def parse_order(verb: str, words: list[str]) -> argparse.Namespace:

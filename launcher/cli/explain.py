@@ -7,33 +7,46 @@ import sys
 import textwrap
 
 from launcher.cli.arguments import parse_explain
-from launcher.config.suggest import render_hint
+from launcher.cli.guest_table import LAUNCHER_GUEST_KEYS
+from launcher.config.reader import Key
+from launcher.config.suggest import find_nearest, render_hint
 from launcher.errors import EX_OK, UsageError
 from launcher.facts import find_default_version
 from launcher.server.catalogue.advice import explain_unknown
 from launcher.server.catalogue.data import load_catalogue, load_environment, load_help
+from launcher.server.catalogue.successors import SUCCESSORS
 from launcher.server.catalogue.texts import environment_history, environment_names, find_help
 from launcher.server.catalogue.values import expected_of
 from launcher.server.cluster import CLUSTER_KEYS
 from launcher.server.keys import CLIENT_KEYS, CONTROL_KEYS, MASTER_KEYS
 from launcher.server.presets import PRESETS
+from launcher.server.read import EXTRA_ARGS
 from launcher.server.secret_values import SECRET_OPTIONS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from launcher.config.reader import Key
     from launcher.server.catalogue.lines import Span
     from launcher.server.catalogue.lookup import Catalogue
     from launcher.server.catalogue.option import Option
 
 WIDTH = 88
+EXTRA_ARGS_KEY = Key(
+    name=EXTRA_ARGS,
+    check=str,
+    expected="a list of strings",
+    default=[],
+    doc="Words that are appended to the command line as they are; those of `[instance.server]` "
+    "come first.",
+)
 TABLES = {
     "[master]": MASTER_KEYS,
     "[instance.NAME.control]": CONTROL_KEYS,
     "[instance.NAME.cluster]": CLUSTER_KEYS,
     "[client]": CLIENT_KEYS,
+    "[guest]": LAUNCHER_GUEST_KEYS,
+    "[instance.NAME.server]": (EXTRA_ARGS_KEY,),
 }
 
 
@@ -58,10 +71,22 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
     elif not parts:
         message, hint = explain_unknown(catalogue, name)
         if not catalogue.history(name):
-            raise UsageError(message, hint)
+            raise UsageError(message, _nearest_hint(name, catalogue) or hint)
         parts.append(f"{message}\nhint: {hint}\n{_lifetime(name, catalogue)}")
     print("\n\n".join(parts))
     return EX_OK
+
+
+def _nearest_hint(name: str, catalogue: Catalogue) -> str:
+    """Return the nearest of all keys, the launcher's own too, as a hint; empty if none is like it.
+
+    What became of an option that is gone is not asked here.
+    """
+    if name in SUCCESSORS:
+        return ""
+    own = {key.name for keys in TABLES.values() for key in keys}
+    nearest = find_nearest(name, {*own, *catalogue.names()})
+    return f"did you mean '{nearest}'?" if nearest else ""
 
 
 def render_key(key: Key, table: str) -> str:

@@ -23,8 +23,9 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
     """
     arguments = parse_logs(argv)
     follow = "&follow" if arguments.follow else ""
-    page = f"/logs/{arguments.name}?lines={arguments.lines}{follow}"
-    with find_remote(arguments, environ).stream(page) as response:
+    remote = find_remote(arguments, environ)
+    page = f"/logs/{remote.require_word(arguments.name)}?lines={arguments.lines}{follow}"
+    with remote.stream(page) as response:
         while data := response.read1(CHUNK):
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()

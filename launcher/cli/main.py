@@ -151,6 +151,8 @@ def _report_bug() -> int:
 
 def _dispatch(door: FrontDoor, arguments: list[str], environ: Mapping[str, str]) -> int:
     name = arguments[0] if arguments else "--help"
+    if name == "help" and arguments[1:2] and arguments[1] in door.commands:
+        name, arguments = arguments[1], [arguments[1], "--help"]  # `vllmd help run`
     if name in {"-h", "--help", "help"}:
         width = max(map(len, door.commands)) + 2
         lines = "".join(f"  {each:<{width}}{text}\n" for each, text in door.commands.items())

@@ -23,7 +23,7 @@ def give(verb: str, argv: list[str], environ: Mapping[str, str]) -> int:
     """
     arguments = parse_order(verb, argv)
     remote = find_remote(arguments, environ)
-    answer = remote.post(f"/{verb}/{arguments.name}")
+    answer = remote.post(f"/{verb}/{remote.require_word(arguments.name)}")
     print(answer["message"])
     if not arguments.wait:
         return EX_OK

@@ -75,6 +75,31 @@ class Remote:
         instances = self.get("/status")["instances"]
         return next((each for each in instances if each["name"] == name), None)
 
+    def require_instance(self, name: str) -> Answer:
+        """Return the state of one instance.
+
+        Raises:
+            UsageError: there is none of that name.
+            LauncherError: there is no answer.
+        """
+        instances: dict[str, Answer] = {
+            each["name"]: each for each in self.get("/status")["instances"]
+        }
+        if name not in instances:
+            raise UsageError(f"there is no instance '{name}'", render_hint(name, instances))
+        return instances[name]
+
+    def require_word(self, name: str) -> str:
+        """Return a name that can stand in a page's path.
+
+        Raises:
+            UsageError: it cannot, so that no instance has it.
+            LauncherError: there is no answer.
+        """
+        if not name or not all(c.isascii() and (c.isalnum() or c in "._-") for c in name):
+            self.require_instance(name)
+        return name
+
     def _ask(self, method: str, page: str, *, refusable: bool = False) -> Answer:
         try:
             status, body = _exchange(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import stat
 import sys
+from enum import Enum, auto
 
 from launcher.cli.arguments import add_config, add_version, new_parser
 from launcher.cli.launch import make_plan
@@ -23,6 +26,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from launcher.render.model import Workload
+
+
+class State(Enum):
+    """What is there under the name of a file that is to be written."""
+
+    MISSING = auto()
+    SAME = auto()
+    OTHER = auto()
+
 
 KINDS = ("compose", "quadlet", "systemd", "kubernetes")
 
@@ -178,31 +190,51 @@ def _write(files: tuple[OutputFile, ...], folder: str, *, force: bool) -> None:
     """
     try:
         os.makedirs(folder, exist_ok=True)
-        paths = {os.path.join(folder, file.name): file.text for file in files}
-        differing = [path for path, text in paths.items() if _differs(path, text)]
+        paths = {os.path.join(folder, file.name): file.text.encode() for file in files}
+        found = {path: _look(path, content) for path, content in paths.items()}
+        differing = [path for path, state in found.items() if state is State.OTHER]
         if differing and not force:
             raise UsageError(
                 f"{', '.join(differing)}: there is another file of that name",
                 "add --force to replace it, or choose another folder",
             )
-        for path, text in paths.items():
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(text)
+        for path, content in paths.items():
+            if found[path] is State.SAME:
+                print(f"vllmd: {path} is as it was", file=sys.stderr)
+                continue
+            _replace(path, content)
             print(f"vllmd: wrote {path}", file=sys.stderr)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise HostError(
-            f"'{error.filename or folder}' could not be written: {reason}",
+            f"'{error.filename2 or error.filename or folder}' could not be written: {reason}",
             "choose a folder that you may write to",
         ) from None
 
 
-def _differs(path: str, text: str) -> bool:
+def _look(path: str, content: bytes) -> State:
+    """Say what is at a path; what is no file (a pipe) is not opened."""
     try:
-        with open(path, "rb") as file:
-            return file.read() != text.encode()
+        kind = os.stat(path).st_mode
     except FileNotFoundError:
-        return False
+        return State.OTHER if os.path.islink(path) else State.MISSING
+    if not stat.S_ISREG(kind):
+        return State.OTHER
+    with open(path, "rb") as file:
+        return State.SAME if file.read() == content else State.OTHER
+
+
+def _replace(path: str, content: bytes) -> None:
+    """Put a file in the place of whatever is there: a link is replaced, and not followed."""
+    hidden = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{os.getpid()}")
+    try:
+        with open(hidden, "xb") as file:
+            file.write(content)
+        os.rename(hidden, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(hidden)
+        raise
 
 
 def _next_step(kind: str, folder: str, workload: Workload) -> str:

@@ -43,6 +43,8 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
     """
     arguments = parse_arguments(argv)
     if find_config(arguments.config, environ) is None and arguments.command:
+        if environ.get(BUNDLE_VARIABLE):
+            _warn_of_bundle()
         _become(arguments.command, environ)
     if not arguments.command:
         require_config(arguments.config, environ)
@@ -74,6 +76,8 @@ def parse_arguments(argv: list[str]) -> RunArguments:
     """
     cut = argv.index("--") if "--" in argv else len(argv)
     own, command = argv[:cut], tuple(argv[cut + 1 :])
+    if command and not command[0]:
+        raise UsageError("the command behind '--' is empty", "name a program, or leave out '--'")
     if len(own) <= 1 and not any(word.startswith("-") for word in own):
         # What a container's ENTRYPOINT says. `argparse` takes half an interpreter start.
         return RunArguments(config=own[0] if own else None, command=command)
@@ -169,6 +173,19 @@ def _say_nothing_to_do(plan: LaunchPlan) -> None:
 
     reasons = "; ".join(f"'{name}': {reason}" for name, reason in plan.skipped)
     print(f"vllmd: nothing to run ({reasons or 'no instance'})", file=sys.stderr)
+
+
+def _warn_of_bundle() -> None:
+    from launcher.config.problems import WARNING, Origin, Problem  # noqa: PLC0415  (few need it)
+    from launcher.output import print_problems  # noqa: PLC0415
+
+    problem = Problem(
+        message="nothing is installed: without a configuration nobody says where to",
+        hint="name a TOML file with pixi_project_dir in [master], or unset this variable",
+        severity=WARNING,
+        origin=Origin(kind="environment", name=BUNDLE_VARIABLE),
+    )
+    print_problems((problem,), ())
 
 
 def _become(command: tuple[str, ...], environ: Mapping[str, str]) -> None:

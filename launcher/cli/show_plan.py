@@ -7,7 +7,8 @@ import shlex
 
 from launcher.cli.show_cluster import CLUSTER_ORIGINS, describe_cluster, render_cluster
 from launcher.cli.show_prefetch import describe_prefetch, render_prefetch
-from launcher.config.report import Locator, describe, printable, sort_problems
+from launcher.config.printable import printable
+from launcher.config.report import Locator, describe, sort_problems
 from launcher.config.secrets import MASK
 from launcher.server.keys import CONTROL_KEYS
 from launcher.server.masked_words import mask_text, mask_words
@@ -137,19 +138,21 @@ def _text_instance(each: InstancePlan, plan: LaunchPlan, locator: Locator) -> st
     lines.append(f"  start {each.start.mode} ({each.start.reason})")
     lines.append(f"  ahead {render_prefetch(each.ahead)}")
     weights = each.weights.name if each.weights else ""
-    sharing = [name for name in process.after if name not in {each.compiler, weights}]
+    twin = each.twin.name if each.twin.first else ""
+    sharing = [name for name in process.after if name not in {twin, weights}]
     if sharing:
         lines.append(f"  after {', '.join(sharing)} (they share a GPU)")
     if each.weights:
         lines.append(f"  after {weights} (it keeps the weights)")
         lines.append(f"    {_joined(each.weights.argv, plan)}")
-    if each.compiler:
-        lines.append(f"  after {each.compiler} (it compiles the same graph)")
+    if each.twin.name:
+        when = "after" if each.twin.first else "with "
+        lines.append(f"  {when} {each.twin.name} (it compiles the same graph; {each.twin.reason})")
     lines += [f"  env   {variable.name}={_shown(variable)}" for variable in process.env]
     lines.append(f"  {shlex.join(each.command)}")
     for flag in each.flags:
         where = _where(flag.path, flag.preset, plan, locator)
-        words = _joined(flag.tokens, plan) if flag.tokens else f"({flag.path[-1]} = false: no flag)"
+        words = _joined(flag.tokens, plan) if flag.tokens else _no_flag(flag.path, plan)
         lines.append(f"    {words:<{COLUMN}} {where}")
     if each.instance.extra_args:
         path = each.instance.extra_args_path
@@ -173,6 +176,14 @@ def _shell_instance(each: InstancePlan, plan: LaunchPlan) -> str:
     log = [f">> {shlex.quote(process.log.path)} 2>&1"] if process.log else []
     parts = ["env", *unset, *words, shlex.join(each.command), *groups, *extra, *log]
     return f"# {process.name}\n" + " \\\n  ".join(parts) + "\n"
+
+
+def _no_flag(path: Path, plan: LaunchPlan) -> str:
+    """Say why an option has no flag: it is false, or an array of nothing."""
+    value: object = plan.config.tree.data
+    for part in path:
+        value = value[part] if isinstance(value, dict) else value
+    return f"({path[-1]} = {'false' if value is False else '[]'}: no flag)"
 
 
 def _joined(words: tuple[str, ...], plan: LaunchPlan) -> str:

@@ -25,12 +25,11 @@ def tell_server(remote: Remote, name: str, page: str) -> None:
     """Post to a page of an instance that is ready.
 
     Raises:
+        UsageError: there is no such instance.
         HostError: the instance cannot be reached.
         StartError: it is not ready, or refuses.
     """
-    found = remote.instance(name)
-    if found is None:
-        raise StartError(f"there is no instance '{name}'", "see 'vllmd status'")
+    found = remote.require_instance(name)
     if found["state"] != "ready":
         raise StartError(f"'{name}' is not ready, but {found['state']}", "see 'vllmd status'")
     connection = _connect(found["address"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from launcher.config.document import decode_toml, parse_assignment
+from launcher.config.limits import LARGEST_FILE, require_small
 from launcher.config.problems import Origin, Problem
 from launcher.errors import ConfigError, UsageError
 from launcher.server.model import CONFIG_VARIABLE
@@ -66,10 +67,11 @@ def _read_file(path: str) -> Document:
     origin = Origin(kind="file", name=path)
     try:
         with open(path, "rb") as file:
-            raw = file.read()
+            raw = file.read(LARGEST_FILE + 1)
     except OSError as error:
         problem = Problem(message=_reason(error), hint=_hint(error), origin=origin)
         raise ConfigError((problem,)) from None
+    require_small(raw, origin)
     return decode_toml(raw, origin)
 
 

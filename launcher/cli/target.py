@@ -42,7 +42,7 @@ def find_target(
         UsageError: there is no such server, or several that could be meant.
         ConfigError: the configuration cannot be read.
     """
-    is_named = word is not None and is_address(word)
+    is_named = word is not None and (is_address(word) or "://" in word)
     path = find_config(config, environ)
     running = None if is_named or path else _ask_launcher(environ)
     if running is not None:

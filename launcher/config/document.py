@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from launcher.config.problems import TomlValue
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
 
 @record
 class Document:
@@ -47,9 +49,14 @@ def parse_toml(text: str, origin: Origin) -> Document:
         raise ConfigError((problem,), (shown,)) from None
     except (ValueError, RecursionError) as error:
         # tomli lets both through: from int() on thousands of digits, and from its own limits.
-        raise ConfigError((_too_much(error, origin),)) from None
-    require_sane(data, origin)
-    return Document(origin=origin, text=text, data=data)
+        shown = Document(origin=origin, text=text, data={})
+        raise ConfigError((_too_much(error, origin, text),), (shown,)) from None
+    document = Document(origin=origin, text=text, data=data)
+    try:
+        require_sane(data, origin)
+    except ConfigError as error:
+        raise ConfigError(error.problems, (document,)) from None
+    return document
 
 
 def decode_toml(raw: bytes, origin: Origin) -> Document:
@@ -58,13 +65,13 @@ def decode_toml(raw: bytes, origin: Origin) -> Document:
     Raises:
         ConfigError: the bytes are not UTF-8, or the text is not TOML.
     """
+    encoded = raw.removeprefix(BYTE_ORDER_MARK)
     try:
-        text = raw.decode("utf-8-sig")
+        text = encoded.decode()
     except UnicodeDecodeError as error:
-        # error.object, not raw: the codec counts from behind the byte order mark.
-        before = error.object[: error.start]
+        before = encoded[: error.start]
         problem = Problem(
-            message=f"this is not UTF-8: byte 0x{error.object[error.start]:02x}",
+            message=f"this is not UTF-8: byte 0x{encoded[error.start]:02x}",
             hint="save the file as UTF-8",
             origin=origin,
             line=before.count(b"\n") + 1,
@@ -156,9 +163,18 @@ def _explained(message: str) -> tuple[str, str]:
     return f"this is not TOML: {message[:1].lower()}{message[1:]}", mend
 
 
-def _too_much(error: Exception, origin: Origin) -> Problem:
+def _too_much(error: Exception, origin: Origin, text: str = "") -> Problem:
     if isinstance(error, RecursionError):
-        message, hint = "this is nested too deeply", "use fewer levels"
-    else:
-        message, hint = "an integer in this does not fit into 64 bits", "write a smaller number"
-    return Problem(message=message, hint=hint, origin=origin)
+        return Problem(message="this is nested too deeply", hint="use fewer levels", origin=origin)
+    message, hint = "an integer in this does not fit into 64 bits", "write a smaller number"
+    import re  # noqa: PLC0415  (a mistake that few make)
+
+    found = re.search(r"[0-9_]{4300}", text)  # what Python's int() takes has fewer digits
+    before = text[: found.start()] if found else ""
+    return Problem(
+        message=message,
+        hint=hint,
+        origin=origin,
+        line=before.count("\n") + 1 if found else 0,
+        column=len(before) - before.rfind("\n") if found else 0,
+    )

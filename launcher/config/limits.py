@@ -18,7 +18,20 @@ if TYPE_CHECKING:
 DEEPEST = 64  # tables and arrays in each other; the contract needs six
 LARGEST = 2**63 - 1  # TOML 1.0, section "Integer"
 SMALLEST = -(2**63)
+LARGEST_FILE = 16 << 20  # bytes; a device or a log that was named by mistake may have no end
 SHOWN = 8  # parts of a path in a message
+
+
+def require_small(raw: bytes, origin: Origin) -> None:
+    """Check that a file, of which `LARGEST_FILE` bytes and one were asked for, has no more.
+
+    Raises:
+        ConfigError: it has.
+    """
+    if len(raw) > LARGEST_FILE:
+        size = LARGEST_FILE >> 20
+        message = f"this file has more than {size} MiB, too much for a configuration"
+        raise ConfigError((Problem(message=message, hint="name the TOML file", origin=origin),))
 
 
 def require_sane(data: Mapping[str, TomlValue], origin: Origin) -> None:

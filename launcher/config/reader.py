@@ -157,7 +157,8 @@ def string(value: TomlValue) -> str:
         Refusal: anything else, or a NUL character, which no process can be given.
     """
     if not isinstance(value, str):
-        hint = 'put it in quotes, like "..."' if isinstance(value, int | float) else ""
+        several = isinstance(value, list | dict)
+        hint = "write one string" if several else 'put it in quotes, like "..."'
         raise Refusal(f"expected a string, got {type_name(value)}", hint)
     if not value:
         raise Refusal("expected a string that is not empty", "remove the key or give it a value")
@@ -202,10 +203,11 @@ def integer(least: int, most: int | None = None) -> Callable[[TomlValue], int]:
     def check(value: TomlValue) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
             is_number = isinstance(value, str) and value.isascii() and value.isdigit()
-            hint = "remove the quotes" if is_number else ""
+            hint = "remove the quotes" if is_number else f"write a number, like {max(least, 1)}"
             raise Refusal(f"expected {wanted}, got {type_name(value)}", hint)
         if value < least or (most is not None and value > most):
-            raise Refusal(f"expected {wanted}, got {value}")
+            hint = f"write {most} or less" if value > least else f"write {least} or more"
+            raise Refusal(f"expected {wanted}, got {value}", hint)
         return value
 
     return check
@@ -218,8 +220,11 @@ def seconds(value: TomlValue) -> float:
         Refusal: not a number, not above zero, or not finite.
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
-        hint = "write seconds as a number, without quotes" if isinstance(value, str) else ""
+        hint = "write seconds as a number, without quotes"
         raise Refusal(f"expected a number of seconds, got {type_name(value)}", hint)
     if not 0 < value < float("inf"):
-        raise Refusal(f"expected a number of seconds above 0, got {value}")
+        hint = (
+            "write a number above 0, like 30" if value <= 0 else "write a finite number, like 3600"
+        )
+        raise Refusal(f"expected a number of seconds above 0, got {value}", hint)
     return float(value)

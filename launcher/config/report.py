@@ -14,6 +14,7 @@ import json
 
 from launcher.config.locate import Places, find_place, index
 from launcher.config.masking import find_secrets, mask_line
+from launcher.config.printable import printable
 from launcher.config.problems import dotted
 from launcher.config.suggest import find_nearest
 from launcher.record import record, replace
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from launcher.config.locate import Place
     from launcher.config.problems import Origin, Path, Problem
 
+WIDEST = 160  # characters of a line that are shown: JSON on one line may be a megabyte
+BEFORE = 60  # of them, those before the caret
+DOTS = "..."
+MISSPELLED = 0.75  # a quarter of the letters: 'servers' is no 'secret', and 'kernl' no 'token'
 SECRET_NAMES = ("api_key", "hf_token", "token", "password", "secret", "access_key", "vllm_api_key")
 
 
@@ -110,7 +115,7 @@ class Locator:
 
 def _is_like_secret(part: str | int) -> bool:
     """Tell whether an unknown key may be a secret's misspelled name: `VLLM_APII_KEY`."""
-    return find_nearest(str(part), SECRET_NAMES) is not None
+    return find_nearest(str(part), SECRET_NAMES, cutoff=MISSPELLED) is not None
 
 
 def sort_problems(problems: Iterable[Problem], locator: Locator) -> list[tuple[Problem, Spot]]:
@@ -126,14 +131,25 @@ def render_text(problem: Problem, spot: Spot, *, colour: bool = False) -> str:
     if spot.source.strip():
         number = str(spot.line)
         margin = " " * len(number)
-        before = spot.source[: spot.caret - 1]
+        source, caret = _cut(spot.source, spot.caret)
+        before = source[: caret - 1]
         pad = "".join("\t" if character == "\t" else " " for character in before)
-        rest = len(spot.source) - len(before)
-        lines.append(f"   {number} | {printable(spot.source)}")
+        rest = len(source) - len(before)
+        lines.append(f"   {number} | {printable(source)}")
         lines.append(f"   {margin} | {pad}{'^' * min(spot.length, max(1, rest))}")
     if problem.hint:
         lines.append(f"{_paint('hint', '36', colour)}: {printable(problem.hint)}")
     return "\n".join(lines)
+
+
+def _cut(source: str, caret: int) -> tuple[str, int]:
+    """Return the part of a very long line that is around the caret, and the caret in it."""
+    if len(source) <= WIDEST:
+        return source, caret
+    start = max(0, min(caret - 1 - BEFORE, len(source) - WIDEST))
+    behind = DOTS if start + WIDEST < len(source) else ""
+    before = DOTS if start else ""
+    return before + source[start : start + WIDEST] + behind, caret - start + len(before)
 
 
 def render_github(problem: Problem, spot: Spot) -> str:
@@ -191,13 +207,6 @@ def _prefix(spot: Spot) -> str:
     known = spot.origin.kind == "argument" and spot.origin.name.endswith(f" {spot.path}")
     inside = f" {spot.path}:" if spot.path and not known else ""
     return f"{spot.origin.name}:{inside} "
-
-
-def printable(text: str) -> str:
-    """Escape what would move the cursor, colour the terminal, or break the line."""
-    return "".join(
-        c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in text
-    )
 
 
 def _order(spot: Spot) -> tuple[bool, str, int, int, str]:

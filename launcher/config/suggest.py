@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 CUTOFF = 0.6  # difflib's own: two in five letters may differ
 
 
-def find_nearest(word: str, known: Iterable[str]) -> str | None:
+def find_nearest(word: str, known: Iterable[str], cutoff: float = CUTOFF) -> str | None:
     """Return the known word most like `word`, or None if none is like it."""
     folded = {_folded(name): name for name in known}
-    near = difflib.get_close_matches(_folded(word), folded, n=1, cutoff=CUTOFF)
+    near = difflib.get_close_matches(_folded(word), folded, n=1, cutoff=cutoff)
     return folded[near[0]] if near else None
 
 

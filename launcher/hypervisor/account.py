@@ -36,6 +36,14 @@ def with_home(environ: Mapping[str, str]) -> Mapping[str, str]:
     return {**environ, "HOME": home} if home else environ
 
 
+def home_of_caller(environ: Mapping[str, str]) -> str:
+    """Return the home of who called us by sudo; empty where nobody has."""
+    try:
+        return pwd.getpwnam(environ.get("SUDO_USER", "")).pw_dir
+    except KeyError:
+        return ""
+
+
 def find_owner(user: str) -> tuple[tuple[int, int], str]:
     """Return the numbers of a user and of its group, and its home.
 
@@ -45,9 +53,10 @@ def find_owner(user: str) -> tuple[tuple[int, int], str]:
     try:
         entry = pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
     except KeyError:
+        create = f"create it by 'useradd --create-home {user}', or "
         raise HostError(
             f"this host has no user '{user}'",
-            f"create it by 'useradd --create-home {user}', or set another as global.user",
+            f"{'' if user.isdecimal() else create}set another as global.user",
         ) from None
     return (entry.pw_uid, entry.pw_gid), entry.pw_dir
 

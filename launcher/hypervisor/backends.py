@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
-import shutil
-import subprocess
 
 from launcher.hypervisor.choose import Tools, needs_proof
 from launcher.hypervisor.cloudhypervisor.payload import (
@@ -15,10 +12,10 @@ from launcher.hypervisor.cloudhypervisor.payload import (
 from launcher.hypervisor.cloudhypervisor.versions import clean_version
 from launcher.hypervisor.kvm import KvmState, open_kvm, probe_kvm
 from launcher.hypervisor.model import CLOUD_HYPERVISOR, KVM
+from launcher.hypervisor.programs import find_program
 from launcher.hypervisor.qemu.argv import PROGRAMS, find_qemu_gaps, plan_qemu
 from launcher.hypervisor.qemu.backend import QemuVmm
 from launcher.hypervisor.rundir import find_rundirs
-from launcher.hypervisor.trial import Proof, try_firmware
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,16 +32,19 @@ VERSION_S = 5.0  # for a program to say its version
 def gather_tools(spec: VmSpec, environ: Mapping[str, str]) -> Tools:
     """Look what this machine offers; KVM is proven where nobody vouches for it."""
     path = environ.get("PATH", os.defpath)
-    qemu = shutil.which(PROGRAMS.get(platform.machine(), "qemu-system-none"), path=path)
-    other = shutil.which(CLOUD_HYPERVISOR, path=path)
+    machine = os.uname().machine
+    qemu = find_program(PROGRAMS.get(machine, "qemu-system-none"), path)
+    other = find_program(CLOUD_HYPERVISOR, path)
     kvm = probe_kvm() if needs_proof(spec) else open_kvm()
-    if kvm.works and needs_proof(spec) and qemu and platform.machine() == "x86_64":
+    if kvm.works and needs_proof(spec) and qemu and machine == "x86_64":
         kvm = _prove(qemu, os.path.dirname(find_rundirs(spec.name, environ)[0].path))
-    return Tools(qemu=qemu or "", cloud_hypervisor=other or "", kvm=kvm)
+    return Tools(qemu=qemu, cloud_hypervisor=other, kvm=kvm)
 
 
 def _prove(qemu: str, folder: str) -> KvmState:
     """Have QEMU try, once in the machine's life."""
+    from launcher.hypervisor.trial import Proof, try_firmware  # noqa: PLC0415  (not with tcg)
+
     proof = Proof(folder, qemu)
     reason = "" if proof.holds() else try_firmware(qemu, KVM, "host")
     if not reason:
@@ -60,7 +60,7 @@ def plan_launch(spec: VmSpec, choice: Choice, rundir: RunDir) -> Launch:
     """
     if choice.backend == CLOUD_HYPERVISOR:
         return plan_cloud_hypervisor(spec, rundir, choice.program)
-    return plan_qemu(spec, rundir, choice.accelerator, choice.program, platform.machine())
+    return plan_qemu(spec, rundir, choice.accelerator, choice.program, os.uname().machine)
 
 
 def find_gaps(spec: VmSpec, choice: Choice) -> list[tuple[str, str, str]]:
@@ -75,6 +75,8 @@ def find_gaps(spec: VmSpec, choice: Choice) -> list[tuple[str, str, str]]:
 
 def ask_version(program: str) -> str:
     """Return what `cloud-hypervisor --version` says; empty where it says nothing."""
+    import subprocess  # noqa: PLC0415  (not for QEMU)
+
     try:
         done = subprocess.run(
             [program, "--version"],

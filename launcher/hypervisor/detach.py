@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 
 from launcher.errors import EX_SOFTWARE
 
@@ -57,6 +56,8 @@ class Detached:
         try:
             code = work()
         except BaseException:  # noqa: BLE001  (the outermost net of this process)
+            import traceback  # noqa: PLC0415  (for a bug only)
+
             traceback.print_exc()
         finally:
             sys.stderr.flush()

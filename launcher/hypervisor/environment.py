@@ -62,6 +62,16 @@ class EnvironmentReader:
         """Tell whether the variable is set."""
         return bool(self.environ.get(name, "").strip())
 
+    def default_path(self, name: str) -> str:
+        """Return the path that a variable has when it is not set; empty where that is unknown.
+
+        A variable that is set to its default (`variables --env`) names nothing.
+        """
+        try:
+            return expand_path(VARIABLES[name].default, self.environ)
+        except Refusal:
+            return ""
+
     def text(self, name: str) -> str:
         """Return the text of a variable, or its default; empty where it has none."""
         return self.read(name, str, TEXT)
@@ -122,6 +132,13 @@ class EnvironmentReader:
                 self.refuse(name, refusal.message, refusal.hint)
             raise ConfigError(tuple(dict.fromkeys(self.problems))) from None
 
+    def is_refused(self, name: str) -> bool:
+        """Tell whether a variable's value is an error already, so that its default counts."""
+        return any(
+            each.origin is not None and each.origin.name == name
+            for each in errors_of(self.problems)
+        )
+
     def refuse(self, name: str, message: str, hint: str = "", severity: str = ERROR) -> None:
         """Note a problem with a variable's value."""
         origin = Origin(kind="environment", name=name)
@@ -175,7 +192,7 @@ def expand_path(text: str, environ: Mapping[str, str]) -> str:
     """Return a path with `~`, `$NAME` and `${NAME}` replaced, as a shell would.
 
     Raises:
-        Refusal: a variable in it is not set, or a NUL character is in it.
+        Refusal: a variable in it is not set, or a control character is in it.
     """
 
     def value_of(match: re.Match[str]) -> str:
@@ -193,7 +210,11 @@ def expand_path(text: str, environ: Mapping[str, str]) -> str:
         text = f"$HOME{text[1:]}"
     elif text.startswith("~"):
         raise Refusal("the folder of another user is not looked up", "write the path in full")
-    return re.sub(r"\$(?:(?P<name>[A-Za-z_]\w*)|\{(?P<braced>[A-Za-z_]\w*)\})", value_of, text)
+    path = re.sub(r"\$(?:(?P<name>[A-Za-z_]\w*)|\{(?P<braced>[A-Za-z_]\w*)\})", value_of, text)
+    if any(character < " " for character in path):
+        # It would end a line of a unit, or of an environment file.
+        raise Refusal("a line break or another control character is in it", "remove it")
+    return path
 
 
 def parse_integer(text: str, least: int = 1) -> int:
@@ -205,10 +226,10 @@ def parse_integer(text: str, least: int = 1) -> int:
     wanted = f"expected a whole number of at least {least}"
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdigit()) or len(digits) > MOST_DIGITS:
-        hint = "write digits only" if any(c.isdigit() for c in text) else ""
+        hint = "write digits only"
         raise Refusal(f"{wanted}, got '{shown(text)}'", hint)
     if int(text) < least:
-        raise Refusal(f"{wanted}, got {int(text)}")
+        raise Refusal(f"{wanted}, got {int(text)}", f"write {least} or more")
     return int(text)
 
 

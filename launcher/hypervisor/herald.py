@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import socket
 
+SEND_S = 1.0  # seconds, where systemd has too many datagrams waiting: READY=1 must not get lost
+
 
 class Herald:
     """Sends datagrams; without an address it sends nothing."""
@@ -43,5 +45,5 @@ class Herald:
             contextlib.suppress(OSError),  # nobody listens: our work goes on
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender,
         ):
-            sender.setblocking(False)  # noqa: FBT003
+            sender.settimeout(SEND_S)
             sender.sendto(line.encode(), self._address)

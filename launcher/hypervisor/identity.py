@@ -11,7 +11,7 @@ BOOT_ID = "/proc/sys/kernel/random/boot_id"
 # proc(5), stat: numbered from 1, and the first two stand before the last parenthesis.
 STATE_FIELD, START_FIELD = 3, 22
 ENDED = ("Z", "X")
-DYING_S, PAUSE_S = 2.0, 0.01
+DYING_S, PAUSE_S = 5.0, 0.01
 
 
 @record
@@ -57,6 +57,16 @@ def _look(pid: int) -> Identity | None:
 def is_alive(identity: Identity | None) -> bool:
     """Tell whether that very process still runs."""
     return identity is not None and find_identity(identity.pid) == identity
+
+
+def find_user(pid: int) -> int | None:
+    """Return the number of the user whose process has a pid; None where nobody has it."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+            words = next((line.split() for line in file if line.startswith("Uid:")), ())
+    except OSError:
+        return None
+    return int(words[1]) if words else None
 
 
 def open_process(identity: Identity) -> int | None:

@@ -6,8 +6,7 @@ import json
 import sys
 import time
 
-from launcher.config.report import printable
-from launcher.hypervisor.files import write_atomic
+from launcher.config.printable import printable
 from launcher.hypervisor.herald import Herald
 from launcher.hypervisor.report import RUNNING, describe_report, summarize_report
 from launcher.hypervisor.rundir import GUEST
@@ -79,7 +78,7 @@ class Journal:
             return
         self._pending, self.due, self._written = None, None, now
         values = {"received_at": time.time(), **describe_report(report)}
-        write_atomic(self._rundir.file(GUEST), json.dumps(values).encode() + b"\n")
+        self._rundir.write(GUEST, json.dumps(values).encode() + b"\n")
         summary = summarize_report(report)
         if summary != self._summary:
             self._summary = summary

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import ipaddress
 import re
 
 from launcher.hypervisor.memory import Fault
@@ -16,11 +14,14 @@ LONGEST_NAME = 15  # bytes of an interface's name (IFNAMSIZ less its NUL)
 MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
 TAP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 HOST = "127.0.0.1"
+MOST_DIGITS = 5  # of a port
 MULTICAST = 0x01  # of a MAC's first byte
 
 
 def derive_mac(name: str) -> str:
     """Return the address of a guest's network card: always the same for the same name."""
+    import hashlib  # noqa: PLC0415  (brings OpenSSL along, and a MAC may be given)
+
     digest = hashlib.sha256(name.encode()).digest()
     return "52:54:00:" + ":".join(f"{byte:02x}" for byte in digest[:3])
 
@@ -92,11 +93,24 @@ def _parse_port(word: str) -> PublishedPort | None:
     rest, _, guest = word.strip().rpartition(":")
     host, _, outer = rest.rpartition(":")
     host = host.removeprefix("[").removesuffix("]") or HOST
-    try:
-        ipaddress.ip_address(host)
-        ports = [int(text) if text.isascii() and text.isdigit() else 0 for text in (outer, guest)]
-    except ValueError:
-        return None
-    if not all(0 < port < 1 << 16 for port in ports):
+    ports = [_read_number(outer), _read_number(guest)]
+    if not _is_address(host) or not all(0 < port < 1 << 16 for port in ports):
         return None
     return PublishedPort(host=host, host_port=ports[0], guest_port=ports[1])
+
+
+def _read_number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS else 0
+
+
+def _is_address(host: str) -> bool:
+    """Tell whether this is an IP address."""
+    if host == HOST:
+        return True
+    import ipaddress  # noqa: PLC0415  (half as long as starting Python, for what is rarely said)
+
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from launcher.hypervisor.rundir import RunDir
     from launcher.hypervisor.state import GuestState
 
-ASK_S = 2.0  # for the VMM's answer; one that boots may take minutes
+ASK_S = 5.0  # for the VMM's answer; one that boots may take minutes
 
 
 def observe(name: str, rundir: RunDir) -> GuestStatus:
@@ -38,9 +38,15 @@ def observe(name: str, rundir: RunDir) -> GuestStatus:
         return GuestStatus(
             name=name, state=IS_UNKNOWN, detail="it is another user's: ask with sudo"
         )
-    state = rundir.find_state()
-    if state is None:
-        return GuestStatus(name=name, state=IS_STOPPED)
+    while (state := rundir.find_state()) is not None:
+        status = _look(name, state, rundir)
+        if status is not None:
+            return status
+    return GuestStatus(name=name, state=IS_STOPPED)
+
+
+def _look(name: str, state: GuestState, rundir: RunDir) -> GuestStatus | None:
+    """Hold what is written down against what runs; None where it changed under our eyes."""
     report, age_s = _read_report(rundir)
     found = GuestStatus(
         name=name,
@@ -56,6 +62,8 @@ def observe(name: str, rundir: RunDir) -> GuestStatus:
     if found.supervised:
         word = IS_STARTING if state.vmm is None else IS_STOPPING
         return _with(found, word, "its supervisor is at it")
+    if rundir.find_state() != state:
+        return None  # a supervisor has tidied up, or another has begun
     sweep_dead(rundir)
     return GuestStatus(
         name=name,
@@ -64,11 +72,13 @@ def observe(name: str, rundir: RunDir) -> GuestStatus:
     )
 
 
-def _ask(found: GuestStatus, state: GuestState, rundir: RunDir) -> GuestStatus:
-    """Ask the VMM, which lives."""
+def _ask(found: GuestStatus, state: GuestState, rundir: RunDir) -> GuestStatus | None:
+    """Ask the VMM, which lives; None where it ends over that."""
     try:
         info = connect(state.backend, rundir).info(ASK_S)
     except VmmSilentError as error:
+        if not is_alive(state.vmm):
+            return None
         if state.phase == STARTING:
             return _with(found, IS_STARTING, f"the VMM is busy: {error.message}")
         return _with(found, IS_UNRESPONSIVE, error.message)

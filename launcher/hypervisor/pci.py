@@ -27,6 +27,8 @@ VFIO = "vfio-pci"
 NVIDIA = 0x10DE
 BRIDGE_CLASSES = (0x0604, 0x0600)  # PCI-to-PCI, host: the kernel leaves them out of the rule
 DISPLAY_CLASS = 0x03
+# What somebody who has mistyped an address of a GPU would take away from the host.
+NO_GPU_CLASSES = {0x01: "a disk controller", 0x02: "a network card", 0x06: "a bridge"}
 # A device that only sits on one of these does not use its group (kernel: driver_managed_dma).
 HARMLESS_DRIVERS = ("", "pci-stub", "pcieport")
 ADDRESS = re.compile(
@@ -58,6 +60,16 @@ class PciDevice:
     def is_display(self) -> bool:
         """Tell whether this is a GPU: a VGA, 3D or other display controller."""
         return self.class_code >> 16 == DISPLAY_CLASS
+
+    @property
+    def other_kind(self) -> str:
+        """Say what this is where it can neither be a GPU nor come along with one; else empty."""
+        return NO_GPU_CLASSES.get(self.class_code >> 16, "")
+
+    @property
+    def card(self) -> str:
+        """Return the address without its function: what is pulled out of its slot together."""
+        return self.address.rpartition(".")[0]
 
     @property
     def on_vfio(self) -> bool:

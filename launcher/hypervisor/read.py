@@ -25,7 +25,8 @@ LOG, DEBUG, INITRAMFS = f"{P}LOG_FILEPATH", f"{P}DEBUG", f"{P}INITRAMFS_FILEPATH
 BACKEND, ACCEL, NET, PUBLISH = f"{P}BACKEND", f"{P}ACCEL", f"{P}NET", f"{P}PUBLISH"
 STOP_TIMEOUT, LOG_LEVEL = f"{P}STOP_TIMEOUT", f"{P}LOG_LEVEL"
 
-NAME_RULE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+# Every name that a runtime may have in the host's file, and dots inside.
+NAME_RULE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,62}")
 MOST_CPUS = 8192  # Cloud Hypervisor's limit on x86 with KVM, above that of QEMU
 QCOW2_SUFFIX = ".qcow2"
 # Where the log is not a file but a stream that we were started with.
@@ -39,7 +40,7 @@ def read_name(reader: EnvironmentReader) -> str:
         reader.refuse(
             NAME,
             f"'{name[:80]}' cannot be the name of a guest",
-            "begin with a letter or digit, go on with those, '.', '_' or '-', 63 in all",
+            "write letters, digits, '_', '-', and '.' not at the beginning, 63 in all",
         )
         return "default"
     return name

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 
-from launcher.config.report import printable
+from launcher.config.printable import printable
 from launcher.record import record
 
 TYPE_CHECKING = False

@@ -56,11 +56,11 @@ def _examine_size(spec: VmSpec, reader: EnvironmentReader, sysfs: str) -> None:
                 f"and {free} are free",
                 "reserve them with: sudo vllmd-hypervisor initialize",
             )
-    elif total and memory.size > total:
+    elif total and memory.size > total and not reader.is_refused(read.MEMORY):
         message = f"the guest may use {memory.size >> 20} MiB; this machine has {total >> 20} MiB"
         reader.refuse(read.MEMORY, message, "give it less with size=", WARNING)
     cpus = len(os.sched_getaffinity(0))
-    if cpus < spec.cpus <= read.MOST_CPUS:
+    if cpus < spec.cpus and not reader.is_refused(read.CPUS):
         message = f"{spec.cpus} vCPUs share {cpus} CPUs of this machine"
         reader.refuse(read.CPUS, message, "give the guest fewer", WARNING)
 

@@ -44,9 +44,12 @@ class RunDir:
 
     def read(self, name: str) -> bytes:
         """Return the content of a file; empty where there is none, or one that is not ours."""
+        # Root may look at a guest of somebody else, who may put there what he likes.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
-            with open(self.file(name), "rb") as file:
-                return file.read(LARGEST_FILE)
+            with open(os.open(self.file(name), flags), "rb") as file:
+                is_file = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+                return file.read(LARGEST_FILE) if is_file else b""
         except OSError:
             return b""
 
@@ -54,9 +57,13 @@ class RunDir:
         """Return what `start` wrote down, None where it has not, or has tidied up."""
         return parse_state(self.read(STATE))
 
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, whole or not at all; it need not outlive a crash of the machine."""
+        write_atomic(self.file(name), content, is_durable=False)
+
     def write_state(self, state: GuestState) -> None:
         """Write down how the guest is."""
-        write_atomic(self.file(STATE), render_state(state))
+        self.write(STATE, render_state(state))
 
     def remove(self, *names: str) -> None:
         """Remove files; those that are not there need not be."""
@@ -107,8 +114,10 @@ def make_rundir(rundir: RunDir) -> None:
         HostError: it cannot be made, or belongs to somebody else.
     """
     hint = "set XDG_RUNTIME_DIR to a folder of yours"
+    parent = os.path.dirname(rundir.path)
     try:
-        os.makedirs(os.path.dirname(rundir.path), mode=0o755, exist_ok=True)
+        os.makedirs(parent, mode=0o755, exist_ok=True)
+        above = os.stat(parent)
         with contextlib.suppress(FileExistsError):
             os.mkdir(rundir.path, 0o700)
         found = os.lstat(rundir.path)
@@ -119,6 +128,10 @@ def make_rundir(rundir: RunDir) -> None:
         ) from None
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
         raise HostError(f"the run directory '{rundir.path}' belongs to somebody else", hint)
+    is_shared = above.st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH
+    if is_shared or above.st_uid not in {0, os.geteuid()}:
+        # Whoever can rename the run directory can put another in its place.
+        raise HostError(f"somebody else may write to '{parent}'", hint)
     os.chmod(rundir.path, 0o700)
 
 
@@ -189,14 +202,17 @@ def sweep(rundir: RunDir) -> None:
         path = rundir.file(name)
         if name in {STATE, LOCK} or name.startswith(CONSOLE_LOG):
             continue
-        if stat.S_ISSOCK(os.lstat(path).st_mode) and is_answered(path):
+        if is_answered(path):
             continue
         rundir.remove(name)
     rundir.remove(STATE)
 
 
 def is_answered(path: str) -> bool:
-    """Tell whether somebody listens on a UNIX socket: a file that nobody listens on is stale."""
+    """Tell whether somebody listens on a UNIX socket: a file that nobody listens on is stale.
+
+    What is no socket, or has gone, does not answer either.
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.setblocking(False)  # noqa: FBT003
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 import shlex
 import time
 
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
     Gather: TypeAlias = Callable[[VmSpec, Mapping[str, str]], Tools]
 
-LOCK_S, PAUSE_S = 3.0, 0.05  # how long somebody may sweep, and between two looks at it
+LOCK_S, PAUSE_S = 10.0, 0.05  # how long somebody may sweep, and between two looks at it
 
 
 @record
@@ -94,7 +93,7 @@ def _settle(spec: VmSpec, choice: Choice) -> VmSpec:
         kind = "user" if choice.backend == "qemu" else "none"
         network = replace(network, kind=kind)
     cmdline = spec.cmdline
-    if platform.machine() == "aarch64":
+    if os.uname().machine == "aarch64":
         cmdline = cmdline.replace("console=ttyS0", "console=ttyAMA0")
     return replace(spec, network=network, cmdline=cmdline)
 
@@ -105,7 +104,11 @@ def require_stopped(name: str, environ: Mapping[str, str]) -> None:
     Raises:
         HostError: it does, or is just being started.
     """
-    state = find_rundir(name, environ).find_state()
+    _require_ended(name, find_rundir(name, environ))
+
+
+def _require_ended(name: str, rundir: RunDir) -> None:
+    state = rundir.find_state()
     if state is not None and (is_alive(state.vmm) or is_alive(state.supervisor)):
         process = state.vmm or state.supervisor
         raise HostError(
@@ -115,13 +118,19 @@ def require_stopped(name: str, environ: Mapping[str, str]) -> None:
 
 
 @contextlib.contextmanager
-def hold(plan: Plan) -> Iterator[Lock]:
+def hold(plan: Plan, patience_s: float = LOCK_S) -> Iterator[Lock]:
     """Hold the guest's run directory; tidy up before and after.
 
     Raises:
-        HostError: somebody else holds it, or it cannot be made.
+        HostError: somebody else holds it for longer than our patience, it cannot be made, or the
+            guest has been started since it was planned.
     """
-    lock = _take_lock(plan)
+    lock = _take_lock(plan, patience_s)
+    try:
+        _require_ended(plan.spec.name, plan.rundir)
+    except HostError:
+        lock.release()
+        raise
     try:
         sweep(plan.rundir)
         yield lock
@@ -129,10 +138,10 @@ def hold(plan: Plan) -> Iterator[Lock]:
         tidy(plan.rundir, lock)
 
 
-def _take_lock(plan: Plan) -> Lock:
+def _take_lock(plan: Plan, patience_s: float) -> Lock:
     """Take the lock; `status` holds it for a moment where it sweeps, and removes the folder."""
     lock = Lock(plan.rundir)
-    until = time.monotonic() + LOCK_S
+    until = time.monotonic() + patience_s
     make_rundir(plan.rundir)
     while not lock.acquire():
         if time.monotonic() > until:

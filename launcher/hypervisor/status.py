@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from launcher.config.printable import printable
 from launcher.hypervisor.report import describe_report, summarize_report
 from launcher.record import record
 
@@ -11,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from launcher.hypervisor.report import GuestReport
+    from launcher.hypervisor.report import GuestInstance, GuestReport
     from launcher.hypervisor.state import GuestState
 
 IS_STOPPED, IS_STARTING, IS_RUNNING = "stopped", "starting", "running"
@@ -101,8 +102,14 @@ def render_status(status: GuestStatus) -> str:
     lines = [f"  {name:<9}{text}" for name, text in rows if text]
     report = status.report
     instances = report.instances if report else ()
-    lines += [f"    {each.name}: {each.state}, {each.host}:{each.port}" for each in instances]
-    return "\n".join([head, *lines])
+    lines += [f"    {each.name}: {_describe_instance(each)}" for each in instances]
+    return "\n".join(map(printable, [head, *lines]))
+
+
+def _describe_instance(instance: GuestInstance) -> str:
+    # One on a socket has no port.
+    port = f", {instance.host}:{instance.port}" if instance.port is not None else ""
+    return f"{instance.state}{port}"
 
 
 def _summarize(status: GuestStatus) -> str:

@@ -13,8 +13,7 @@ from launcher.errors import HostError
 from launcher.hypervisor import rundir as names
 from launcher.hypervisor.backends import connect
 from launcher.hypervisor.deeds import do_deed
-from launcher.hypervisor.files import write_atomic
-from launcher.hypervisor.identity import is_alive, open_process
+from launcher.hypervisor.identity import find_user, is_alive, open_process
 from launcher.hypervisor.ladder import (
     BUTTON,
     next_pause,
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from launcher.hypervisor.state import GuestState
 
 WAS_STOPPED, GRACEFUL, FORCED = "was stopped", "graceful", "forced"
-TIDY_S = 5.0  # for the supervisor to end after its VMM
+TIDY_S = 15.0  # for the supervisor to end after its VMM
 EARLY_S = 5.0  # for a supervisor that has not started its VMM yet
 
 
@@ -51,16 +50,40 @@ def stop_guest(rundir: RunDir, grace_s: float, *, force: bool) -> str:
     state = rundir.find_state()
     if state is None:
         return WAS_STOPPED
+    _require_own(state, rundir)
     if state.vmm is None or not is_alive(state.vmm):
         return _stop_supervisor(state, rundir)
     vmm = connect(state.backend, rundir)
-    mark = names.FORCED if force else names.ASKED
-    write_atomic(rundir.file(names.STOPPING), mark)
+    _mark(rundir, names.FORCED if force else names.ASKED)
     ladder = _plan(state, grace_s, force=force)
     outcome = _climb(state.vmm, vmm, ladder, rundir) if ladder else GRACEFUL
     _await_supervisor(state.supervisor)
     sweep_dead(rundir)
     return outcome if state.ready_at else GRACEFUL
+
+
+def _require_own(state: GuestState, rundir: RunDir) -> None:
+    """Refuse to end processes that are not of the guest's user, who wrote down which they are.
+
+    Raises:
+        HostError: root is asked to stop a guest whose state names processes of others.
+    """
+    try:
+        owner = os.stat(rundir.path).st_uid
+    except FileNotFoundError:
+        return  # it has just ended
+    for process in (state.vmm, state.supervisor):
+        if process is not None and is_alive(process) and find_user(process.pid) != owner:
+            raise HostError(
+                f"process {process.pid} is not of the user whose guest it is said to run",
+                f"look at '{rundir.file(names.STATE)}': it is not what 'start' wrote",
+            )
+
+
+def _mark(rundir: RunDir, mark: bytes) -> None:
+    """Tell the supervisor, unless it has just tidied up."""
+    with contextlib.suppress(FileNotFoundError):
+        rundir.write(names.STOPPING, mark)
 
 
 def _plan(state: GuestState, grace_s: float, *, force: bool) -> Ladder:
@@ -108,7 +131,7 @@ def _climb(process: Identity, vmm: Vmm, ladder: Ladder, rundir: RunDir) -> str:
             for rung in due:
                 if rung.deed != BUTTON and outcome != FORCED:
                     outcome = FORCED
-                    write_atomic(rundir.file(names.STOPPING), names.FORCED)
+                    _mark(rundir, names.FORCED)
                 refusal = do_deed(rung.deed, vmm, partial(_send, descriptor))
                 if refusal and rung.deed == BUTTON:
                     ladder = plan_force(time.monotonic() - began)

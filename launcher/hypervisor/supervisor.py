@@ -166,7 +166,8 @@ class Supervisor:
             self._force()
             return
         self._take(booted)
-        self._write(phase=RUNNING, version=booted.info.version, ready_at=time.time())
+        phase = STOPPING if self._stop_began else RUNNING
+        self._write(phase=phase, version=booted.info.version, ready_at=time.time())
         self._journal.running(self._state)
         if self._stop_began:  # asked while it booted
             self._ladder = plan_ladder(self._errand.stop_timeout_s)
@@ -259,15 +260,17 @@ class Supervisor:
         self._events.drain()
         self._reports.drain()
         self._console.drain()
-        if not self._state.ready_at and not self._ending.asked:
-            raise self._failure or self._early_end()
         mark = self._errand.rundir.read(names.STOPPING)
+        was_up = bool(self._state.ready_at)
         ending = replace(
             self._ending,
             code=self._process.poll() or 0,
             asked=self._ending.asked or bool(mark),
-            forced=self._ending.forced or mark == names.FORCED,
+            forced=self._ending.forced or (was_up and mark == names.FORCED),
         )
+        # A guest that reboots has run, even if its VMM has not told us so yet.
+        if not (was_up or ending.asked or ending.loops):
+            raise self._failure or self._early_end()
         code, words = judge_ending(ending)
         self._journal.tell(words, ERROR if code else INFO)
         return code

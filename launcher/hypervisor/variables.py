@@ -242,7 +242,7 @@ HOST_VARIABLES = (
         name="VLLMD_SYSTEMD_USER",
         kind=TEXT,
         doc="User of the systemd services",
-        used_by=("install-systemd", "initialize", "generate-init"),
+        used_by=("precheck", "install-systemd", "initialize", "generate-init"),
         default_words="current user",
         key="global.user",
     ),

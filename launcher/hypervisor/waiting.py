@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 PAUSE_S = 0.01
-TRY_S = 1.0  # a single attempt: a listener may have taken us in and then died
+TRY_S = 5.0  # a single attempt: a listener may have taken us in and then died
 
 
 def retry_until(

@@ -38,10 +38,12 @@ def unsigned(bits: int, least: int = 0, most: int | None = None) -> Callable[[To
 
     def check(value: TomlValue) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
-            hint = "remove the quotes" if isinstance(value, str) and value.isdigit() else ""
+            is_number = isinstance(value, str) and value.isdigit()
+            hint = "remove the quotes" if is_number else f"write a number, like {max(least, 1)}"
             raise Refusal(f"expected {wanted}, got {type_name(value)}", hint)
         if not least <= value <= top:
-            raise Refusal(f"expected {wanted}, got {_shortened(value)}")
+            hint = f"write {top} or less" if value > top else f"write {least} or more"
+            raise Refusal(f"expected {wanted}, got {_shortened(value)}", hint)
         return value
 
     return check
@@ -59,11 +61,12 @@ def gigabytes(value: TomlValue) -> float:
         Refusal: not a number, below zero, or not finite.
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
-        hint = "write a number without unit and quotes" if isinstance(value, str) else ""
+        hint = "write a number without unit and quotes"
         raise Refusal(f"expected a number of gigabytes, got {type_name(value)}", hint)
     if not 0 <= value < 1e18:  # noqa: PLR2004  (what a float of bytes still counts)
         shown = _shortened(value) if isinstance(value, int) else value
-        raise Refusal(f"expected a number of gigabytes, 0 or more, got {shown}")
+        hint = "write a number of 10^9 bytes, like 4.0"
+        raise Refusal(f"expected a number of gigabytes, 0 or more, got {shown}", hint)
     return float(value)
 
 
@@ -75,7 +78,7 @@ def text(value: TomlValue) -> str:
     """
     checked = string(value)
     if any("\ud800" <= character <= "\udfff" for character in checked):
-        raise Refusal("expected text, got half of a surrogate pair")
+        raise Refusal("expected text, got half of a surrogate pair", "mend the escape")
     return checked
 
 
@@ -95,7 +98,8 @@ def ip_address(value: TomlValue) -> str:
         hint = "write the port in tcp_port, and an interface's name in tcp_interface"
         raise Refusal(f"expected an IP address, got '{written}'", hint) from None
     if "%" in str(address):
-        raise Refusal(f"expected an IP address without zone, got '{written}'")
+        hint = "leave out what follows '%', or set tcp_interface"
+        raise Refusal(f"expected an IP address without zone, got '{written}'", hint)
     return written
 
 
@@ -126,7 +130,7 @@ def word(*choices: str) -> Callable[[TomlValue], str]:
             return value
         quoted = ", ".join(f"'{choice}'" for choice in choices)
         if not isinstance(value, str):
-            raise Refusal(f"expected one of {quoted}, got {type_name(value)}")
+            raise Refusal(f"expected one of {quoted}, got {type_name(value)}", "write one of these")
         # Imported only for a user who made a mistake: difflib is not for free.
         from launcher.config.suggest import render_hint  # noqa: PLC0415
 
@@ -137,7 +141,7 @@ def word(*choices: str) -> Callable[[TomlValue], str]:
 
 def _each(value: TomlValue, check: Callable[[TomlValue], str], what: str) -> list[str]:
     if not isinstance(value, list):
-        hint = "put it in brackets, like [...]" if isinstance(value, str) else ""
+        hint = "put it in brackets, like [...]"
         raise Refusal(f"expected {what}, got {type_name(value)}", hint)
     checked = []
     for position, item in enumerate(value):
@@ -177,7 +181,7 @@ def _parameters(name: str, value: TomlValue) -> dict[str, str]:
 
 def _parameter(name: str, key: str, value: TomlValue) -> str:
     if not isinstance(value, str):
-        hint = "write it in quotes" if isinstance(value, int | float) else ""
+        hint = "write it in quotes"
         raise Refusal(f"expected a string, got {type_name(value)}", hint, (name, key))
     try:
         return text(value) if value else value

@@ -185,7 +185,7 @@ def _disagreement(variable: Variable) -> Problem:
 def _integer(written: str) -> TomlValue:
     digits = written[1:] if written[:1] in "+-" else written
     if not _is_number(digits) or len(digits) > SHOWN:
-        hint = "write digits only" if any(c.isdigit() for c in written) else ""
+        hint = "write digits only"
         raise Refusal(f"expected an integer, got '{_shown(written)}'", hint)
     return int(written)
 

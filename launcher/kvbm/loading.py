@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 
 from launcher.config.document import Document, decode_toml
-from launcher.config.limits import require_sane
+from launcher.config.limits import LARGEST_FILE, require_sane, require_small
 from launcher.config.overrides import parse_overrides
 from launcher.config.problems import WARNING, Origin, Problem, errors_of
 from launcher.errors import ConfigError
@@ -123,12 +123,14 @@ def read_file(path: str) -> Document:
     origin = Origin(kind="file", name=path)
     try:
         with open(path, "rb") as file:
-            raw = file.read()
+            raw = file.read(LARGEST_FILE + 1)
     except (OSError, ValueError) as error:
         # ValueError: a path with a NUL character.
         reason = (error.strerror if isinstance(error, OSError) else None) or "not a path"
         message = f"cannot be read: {reason[:1].lower()}{reason[1:]}"
-        raise ConfigError((Problem(message=message, origin=origin),)) from None
+        hint = "correct the path, or mount the file there, readable for this user"
+        raise ConfigError((Problem(message=message, hint=hint, origin=origin),)) from None
+    require_small(raw, origin)
     return decode_toml(raw, origin)
 
 

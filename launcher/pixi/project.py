@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from launcher.config.problems import Problem
     from launcher.pixi.versions import Version
 
-VERSION_S = 5.0
+VERSION_S = 10.0
 # Activation scripts may take seconds. While a reload asks, the supervisor waits.
 HOOK_S = 30.0
 MANIFESTS = ("pixi.toml", "pyproject.toml")

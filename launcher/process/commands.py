@@ -5,6 +5,7 @@ from __future__ import annotations
 from launcher.process.ending import ALIVE, wind_down
 from launcher.process.events import RestartOne, StopOne
 from launcher.process.fleet import Member, State
+from launcher.process.gates import keepers_of
 from launcher.record import replace
 
 TYPE_CHECKING = False
@@ -19,18 +20,44 @@ if TYPE_CHECKING:
 
 
 def obey(fleet: Fleet, member: Member, command: Command, now: float) -> Step:
-    """Do what a user asks of one member. Nothing is started while everything comes to an end."""
+    """Do what a user asks of one member. Nothing is started while everything comes to an end.
+
+    Who is started needs those that hold what it uses. Who is stopped leaves them: they keep it for
+    the next start, until they are stopped themselves.
+    """
     if fleet.stopping or member.spec.main:
         return fleet, []
     if isinstance(command, StopOne):
         held = replace(member, held=True, again=False)
         return wind_down(fleet, held, now)
-    again = replace(member, held=False, again=True, restart_times=())
-    if isinstance(command, RestartOne) or member.state in {State.ENDED, State.BACKOFF}:
-        return wind_down(fleet, again, now)
-    if member.state in {*ALIVE, State.WAITING}:
+    actions: list[Action] = []
+    for keeper in keepers_of(member, fleet):
+        fleet, more = _start(fleet, keeper, now)
+        actions += more
+    if isinstance(command, RestartOne):
+        fleet, more = wind_down(fleet, _again(member), now)
+    else:
+        fleet, more = _start(fleet, member, now)
+    return fleet, actions + more
+
+
+def _start(fleet: Fleet, member: Member, now: float) -> Step:
+    if member.state in {State.ENDED, State.BACKOFF}:
+        return wind_down(fleet, _again(member), now)
+    if member.state is State.WAITING or (member.state in ALIVE and not member.held):
         return fleet, []  # it runs, or is to run, already
-    return fleet.with_member(again), []  # it is stopping: it starts when it has stopped
+    if _runs(member):  # its stop waited for the end of another, and is not needed any more
+        return fleet.with_member(replace(member, held=False)), []
+    return fleet.with_member(_again(member)), []  # it is stopping: it starts when it has stopped
+
+
+def _again(member: Member) -> Member:
+    return replace(member, held=False, again=True, restart_times=())
+
+
+def _runs(member: Member) -> bool:
+    """Tell whether there is a process that has not been asked to stop."""
+    return member.state in ALIVE and member.pid > 0
 
 
 def reload(fleet: Fleet, specs: tuple[ProcessSpec, ...], now: float) -> Step:
@@ -44,7 +71,8 @@ def reload(fleet: Fleet, specs: tuple[ProcessSpec, ...], now: float) -> Step:
         if spec is None:
             changed = replace(member, retiring=True, again=False, held=False)
         elif spec == member.spec:
-            again = member.again or member.retiring  # it was being removed: it comes back
+            # It was being removed, or changed: it comes back, or stays if it had not been asked.
+            again = (member.again or member.retiring) and not _runs(member)
             kept = replace(member, retiring=False, next_spec=None, again=again)
             fleet = fleet.with_member(kept)
             continue

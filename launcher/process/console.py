@@ -15,7 +15,7 @@ import time
 STDERR = 2
 PIECE = 4096  # PIPE_BUF: what a writable pipe takes at once (pipe(7))
 BACKLOG = 1_000_000  # bytes kept for a reader that lags
-ROOM_S = 0.2  # how long a reader may take to make room, once, before lines are dropped
+ROOM_S = 1.0  # how long a reader may take to make room, once, before lines are dropped
 
 
 def open_missing_streams() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from launcher.process.events import CallOff, Clear, Ended, Linked, Say, Terminate, Unlinked
 from launcher.process.exitcode import failure_code
 from launcher.process.fleet import Member, State
+from launcher.process.gates import find_lost_keeper, is_used
 from launcher.process.restart import describe_budget, may_restart, recent_restarts, restart_pause
 from launcher.process.spec import Killed, describe_status, exit_code
 from launcher.record import replace
@@ -161,7 +162,8 @@ def _end_code(ended: Member) -> int:
 def stop_all(fleet: Fleet, code: int | None, now: float) -> Step:
     """Begin the end: ask everybody to stop, the main program first, then in reverse order.
 
-    What began it decides the code; what happens meanwhile does not.
+    Whoever holds what another uses is asked when that has ended (`release`). What began the end
+    decides the code; what happens meanwhile does not.
     """
     if not fleet.stopping:
         fleet = replace(fleet, stopping=True, code=code)
@@ -171,10 +173,36 @@ def stop_all(fleet: Fleet, code: int | None, now: float) -> Step:
         if member.state in PENDING:
             fleet = fleet.with_member(replace(member, state=State.ENDED, deadline=None))
         elif fleet.member(member.spec.name).state in ALIVE and member.pid:
-            fleet, more = ask_to_stop(fleet, member, now)
+            fleet, more = wind_down(fleet, member, now)
             actions += more
         elif is_being_made(fleet.member(member.spec.name)):
             actions.append(CallOff(name=member.spec.name))
+    return fleet, actions
+
+
+def starve(fleet: Fleet, now: float) -> Step:
+    """Stop who starts and waits for what somebody keeps that has ended: nothing will come of it."""
+    actions: list[Action] = []
+    for member in fleet.members:
+        if member.state is not State.STARTING or not member.pid:
+            continue
+        keeper = find_lost_keeper(member, fleet)
+        if keeper is not None:
+            reason = f"'{keeper.spec.name}' has ended, and what it keeps is needed"
+            sick = replace(member, failure=reason, unfit=True)
+            fleet, more = ask_to_stop(fleet, sick, now)
+            actions += [Say(name=member.spec.name, text=f"{reason}: stopping it"), *more]
+    return fleet, actions
+
+
+def release(fleet: Fleet, now: float) -> Step:
+    """Ask those to stop that only waited for the end of who used what they hold."""
+    actions: list[Action] = []
+    for member in fleet.members:
+        is_asked = member.spec.outlives and (fleet.stopping or is_unwanted(member))
+        if is_asked and member.state in ALIVE and member.pid and not is_used(member, fleet):
+            fleet, more = ask_to_stop(fleet, member, now)
+            actions += more
     return fleet, actions
 
 
@@ -197,6 +225,8 @@ def ask_to_stop(fleet: Fleet, member: Member, now: float) -> Step:
 
 def wind_down(fleet: Fleet, member: Member, now: float) -> Step:
     """Bring a member to its end; one that does not run is there already."""
+    if member.state in ALIVE and member.pid and is_used(member, fleet):
+        return fleet.with_member(member), []  # it is asked in time: `release`
     if member.state in ALIVE and member.pid:
         return ask_to_stop(fleet, member, now)
     if is_being_made(member):

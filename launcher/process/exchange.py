@@ -26,7 +26,7 @@ class Exchange:
     """
 
     def __init__(self, probe: Probe, request: bytes, *, whole: bool = False) -> None:
-        """Connect. Only with `whole` is the body waited for: not every server closes after it.
+        """Connect. Only with `whole` is the body waited for, to its length or to the end.
 
         Raises:
             OSError: there is no descriptor to be had.
@@ -106,9 +106,21 @@ class Exchange:
             return
         chunk = self._socket.recv(65536)
         self._answer += chunk
-        has_status = not self._whole and b"\r\n" in self._answer
-        if has_status or not chunk or len(self._answer) > LONGEST:
+        if not chunk or len(self._answer) > LONGEST or self._is_enough():
             self._finish()
+
+    def _is_enough(self) -> bool:
+        """Tell whether what has come is what is wanted: the status, or also the whole body."""
+        if not self._whole:
+            return b"\r\n" in self._answer
+        head, end, body = self._answer.partition(b"\r\n\r\n")
+        sizes = [
+            line.partition(b":")[2].strip()
+            for line in head.split(b"\r\n")
+            if line.lower().startswith(b"content-length:")
+        ]
+        is_told = bool(end and sizes and sizes[0].isdigit())
+        return is_told and len(body) >= int(sizes[0])
 
     def _finish(self) -> None:
         """Read the status line; we have all that we want, or all that there is."""

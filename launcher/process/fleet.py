@@ -92,6 +92,12 @@ class Fleet:
         """Return the members that have a process."""
         return tuple(member for member in self.members if member.state.is_running())
 
+    def grace_s(self) -> float:
+        """Return how long all that run may take to stop after they were asked, in seconds."""
+        own = {member.spec.name: member.spec.stop_timeout_s for member in self.members}
+        waits = {member.spec.name: own.get(member.spec.outlives, 0.0) for member in self.members}
+        return max((own[name] + waits[name] for name in own), default=0.0)
+
     def deadline(self) -> float | None:
         """Return when something has to happen even if no event comes."""
         times = [member.deadline for member in self.members if member.deadline is not None]

@@ -6,6 +6,7 @@ does not block, and whatever takes too long is given up.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -186,8 +187,24 @@ class ForkServer:
         left = [*([self._asked] if self._asked else []), *self._waiting]
         self._asked, self._waiting = None, []
         self.due = NEVER
+        self._disown()
         self._socket.close()
         return [Refused(wanted=wanted, reason=f"the fork server {reason}") for wanted in left]
+
+    def _disown(self) -> None:
+        """Kill what has been forked, and is told of too late: nobody would ever look after it.
+
+        What is not told of when this has been called ends by itself: telling us fails from now on.
+        """
+        with contextlib.suppress(OSError):  # it is closed
+            self._socket.shutdown(socket.SHUT_RD)
+            while data := self._socket.recv(LARGEST):
+                self._kill_told(json.loads(data))
+
+    def _kill_told(self, said: dict[str, object]) -> None:
+        """Kill a process that is wanted no more, and what it may have started since."""
+        if "pid" in said:
+            child.send_group(int(str(said["pid"])), signal.SIGKILL)
 
     def kill(self) -> None:
         """Kill its process, if that is still there."""
@@ -210,8 +227,7 @@ class ForkServer:
         wanted, self._asked = self._asked, None
         self.due = NEVER
         if wanted is None:  # called off
-            if "pid" in said:
-                child.send(int(str(said["pid"])), signal.SIGKILL)
+            self._kill_told(said)
             return []
         if "pid" in said:
             os.close(wanted.output)
@@ -231,9 +247,14 @@ class ForkServer:
         while self._ready and self._waiting and self.due == NEVER and not self.failure:
             wanted = self._waiting.pop(0)
             self._count += 1
+            request = self._render(wanted.spec)
+            if len(request) > LARGEST:  # it would be cut
+                reason = f"words and variables are more than {LARGEST >> 10} KiB"
+                refused.append(Refused(wanted=wanted, reason=reason))
+                continue
             try:
-                socket.send_fds(self._socket, [self._render(wanted.spec)], [wanted.output])
-            except OSError as error:  # too large, or it has just ended
+                socket.send_fds(self._socket, [request], [wanted.output])
+            except OSError as error:  # it has just ended
                 reason = (error.strerror or str(error)).lower()
                 refused.append(Refused(wanted=wanted, reason=f"cannot ask it: {reason}"))
                 continue

@@ -1,4 +1,4 @@
-"""Who may start now, and whether all is over. Pure."""
+"""Who may start now, who may stop, and whether all is over. Pure."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 _SETTLED = (State.READY, State.ENDED)
 _HOLDING = (State.STARTING, State.SWEEPING, State.KILLED)
+_LEAVING = (State.STOPPING, State.SWEEPING, State.KILLED)
 
 
 def may_start(member: Member, fleet: Fleet, states: dict[str, Member]) -> bool:
@@ -17,7 +18,9 @@ def may_start(member: Member, fleet: Fleet, states: dict[str, Member]) -> bool:
 
     They are not before the driver has returned the memory that its predecessor held.
     """
-    if member.spec.name in fleet.owing or _is_unlinked(member):
+    if not {member.spec.name, member.spec.outlives}.isdisjoint(fleet.owing):
+        return False
+    if _is_unlinked(member) or _is_being_left(member, fleet):
         return False
     if member.spec.main:
         instances = [other for other in fleet.members if not other.spec.main]
@@ -27,6 +30,30 @@ def may_start(member: Member, fleet: Fleet, states: dict[str, Member]) -> bool:
     before = [states[name] for name in member.spec.after if name in states]
     settled = all(other.state in _SETTLED or other.restarts for other in before)
     return (settled or member.restarts > 0) and not _is_locked(member, fleet)
+
+
+def is_used(member: Member, fleet: Fleet) -> bool:
+    """Tell whether the process that uses what a member holds is there, or is just being started."""
+    user = fleet.find(member.spec.outlives) if member.spec.outlives else None
+    return user is not None and user.state.is_running()
+
+
+def keepers_of(member: Member, fleet: Fleet) -> tuple[Member, ...]:
+    """Return those that hold what a member uses."""
+    return tuple(other for other in fleet.members if other.spec.outlives == member.spec.name)
+
+
+def find_lost_keeper(member: Member, fleet: Fleet) -> Member | None:
+    """Return who holds what a member uses and has ended, for good as it seems."""
+    keepers = keepers_of(member, fleet)
+    return next((each for each in keepers if each.state is State.ENDED), None)
+
+
+def _is_being_left(member: Member, fleet: Fleet) -> bool:
+    """Tell whether its keeper or its user is on its way out: both hold memory of the same GPU."""
+    user = fleet.find(member.spec.outlives) if member.spec.outlives else None
+    others = (*keepers_of(member, fleet), *((user,) if user is not None else ()))
+    return any(other.state in _LEAVING for other in others)
 
 
 def _is_unlinked(member: Member) -> bool:
@@ -58,6 +85,14 @@ def is_over(fleet: Fleet) -> bool:
     if any(member.state is not State.ENDED for member in fleet.members):
         return False
     return fleet.stopping or not any(member.held for member in fleet.members)
+
+
+def are_keepers_left(fleet: Fleet) -> bool:
+    """Tell whether only those are left that hold something for others, which ended for good."""
+    if fleet.stopping or any(member.held for member in fleet.members):
+        return False
+    left = [member for member in fleet.members if member.state is not State.ENDED]
+    return bool(left) and all(member.spec.outlives for member in left)
 
 
 def find_blocker(fleet: Fleet) -> Member | None:

@@ -3,7 +3,8 @@
 The driver frees what a process held some time after it has died, and vLLM refuses to start, or
 takes too little, where memory is missing then. So the use of its GPUs is noted when a server is
 started, and after its end we wait until it has fallen to that again: `WAIT_S` at most, and no
-longer than it falls, because neighbours on the GPU may have grown meanwhile.
+longer than it falls, because neighbours on the GPU may have grown meanwhile. Where another process
+keeps the server's weights, which it loads after that start, it is only the fall that counts.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 WAIT_S = 30.0
 SETTLED_S = 10.0  # without any fall: what is there is not the dead server's
+KEPT_SETTLED_S = 1.5  # the same, where weights are kept: what is there may well be those
 LOOK_S = 0.5
 NEVER = float("inf")
 EVERY_GPU = "all"
@@ -34,13 +36,18 @@ class GpuMemory:
     def __init__(self) -> None:
         self.due = NEVER
         self._gpus: dict[str, tuple[str, ...]] = {}
+        self._kept: set[str] = set()
         self._unmeasured: list[str] = []
         self._baselines: dict[str, dict[str, int]] = {}
         self._debts: dict[str, _Debt] = {}
 
-    def began(self, spec: ProcessSpec) -> None:
-        """Note a start; its GPUs are looked at with `measure`."""
+    def began(self, spec: ProcessSpec, *, kept: bool) -> None:
+        """Note a start, of one whose weights are `kept` or not.
+
+        Its GPUs are looked at with `measure`.
+        """
         gpus = tuple(gpu for gpu in spec.locks if gpu != EVERY_GPU)
+        (self._kept.add if kept else self._kept.discard)(spec.name)
         if gpus:
             self._gpus[spec.name] = gpus
             self._unmeasured.append(spec.name)
@@ -92,7 +99,10 @@ class GpuMemory:
         if excess < debt.excess or not debt.excess:
             debt.fell_at = now
         debt.excess = excess
-        if now < debt.until and now - debt.fell_at < SETTLED_S:
+        kept = name in self._kept
+        if now < debt.until and now - debt.fell_at < (KEPT_SETTLED_S if kept else SETTLED_S):
             return None
+        if kept:
+            return ""
         shown = ", ".join(f"{gpu} ({more / 2**30:.1f} GiB)" for gpu, more in missing.items())
         return f"more memory than before its start is in use on GPU {shown}: not waiting longer"

@@ -81,11 +81,10 @@ class HealthWatch:
         """Send a request, read its answer, or give it up; then plan the next."""
         if self._exchange is None:
             self._ask(self._question(), now)
-        elif now >= self.due:
-            limit_s = self._limit()
-            self._exchange.give_up(f"no answer within {limit_s:g} s")
         else:
-            self._exchange.tend()
+            self._exchange.tend()  # also when it is due: it was we who may have been held up
+            if now >= self.due:
+                self._exchange.give_up(f"no answer within {self._limit():g} s")
         while self._exchange is not None and self._exchange.done:
             exchange, self._exchange = self._exchange, None
             self._judge(exchange, now)
@@ -113,7 +112,8 @@ class HealthWatch:
 
     def _ask(self, request: bytes, now: float) -> None:
         try:
-            self._exchange = Exchange(self._probe, request, whole=self._first)
+            whole = self._first or self._counting  # of others, the status says all
+            self._exchange = Exchange(self._probe, request, whole=whole)
         except OSError:  # we have no descriptor left: that says nothing about the server
             self._counting, self._trouble, self._first = False, "", False
             self.due = now + RECHECK_S

@@ -17,7 +17,9 @@ from launcher.process.ending import (
     gone,
     is_unwanted,
     killed,
+    release,
     relinked,
+    starve,
     stop_all,
     unhealthy,
 )
@@ -45,7 +47,13 @@ from launcher.process.events import (
 )
 from launcher.process.exitcode import failure_code, final_code
 from launcher.process.fleet import State
-from launcher.process.gates import find_blocker, is_over, may_start
+from launcher.process.gates import (
+    are_keepers_left,
+    find_blocker,
+    is_over,
+    is_used,
+    may_start,
+)
 from launcher.process.restart import may_restart
 from launcher.record import replace
 
@@ -111,7 +119,8 @@ def _react_member(  # noqa: PLR0911  (one per event)
 
 def _spawned(fleet: Fleet, member: Member, pid: int, now: float) -> Step:
     spec = member.spec
-    if fleet.stopping or is_unwanted(member):  # since the process was asked for
+    unwanted = fleet.stopping or is_unwanted(member)  # since the process was asked for
+    if unwanted and not is_used(member, fleet):
         stopping = replace(member, pid=pid, state=State.STOPPING, started_at=now)
         stopping = replace(stopping, deadline=now + spec.stop_timeout_s)
         return fleet.with_member(stopping), [Terminate(name=spec.name)]
@@ -220,13 +229,19 @@ def _overdue(member: Member, now: float) -> tuple[Member, list[Action]]:
 
 
 def _advance(fleet: Fleet, now: float) -> Step:
-    """Start whoever may start now, and finish when everybody has ended."""
+    """Start and stop whoever may now, and finish when everybody has ended."""
     actions: list[Action] = []
     blocker = find_blocker(fleet)
     if blocker is not None:  # first: nobody is to be started only to be stopped
         text = "will not be started: an instance failed before all were healthy"
         fleet, more = stop_all(fleet, failure_code(blocker), now)
         actions += [Say(name=_main_name(fleet), text=text), *more]
+    if are_keepers_left(fleet):
+        fleet, more = stop_all(fleet, final_code(fleet), now)
+        actions += more
+    for settle in (starve, release):
+        fleet, more = settle(fleet, now)
+        actions += more
     states = {member.spec.name: member for member in fleet.members}
     for member in fleet.members:
         if (

@@ -37,8 +37,7 @@ class Notifier:
         lines = []
         if fleet.stopping and not self._is_stopping:
             self._is_stopping = True
-            grace_s = max((member.spec.stop_timeout_s for member in fleet.members), default=0.0)
-            lines += ["STOPPING=1", _extend(grace_s)]
+            lines += ["STOPPING=1", _extend(fleet.grace_s())]
         if not self._is_ready and not fleet.stopping and not not_ready(fleet):
             self._is_ready = True
             lines.append("READY=1")

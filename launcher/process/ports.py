@@ -1,4 +1,4 @@
-"""Is a port free? Asked right before the start, when nobody else of ours listens yet."""
+"""Is an address free? Asked right before the start, when nobody else of ours listens yet."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from __future__ import annotations
 # runs before the first server does.
 import _socket as socket
 import errno
+import os
+import stat
 
 from launcher.errors import StartError
 from launcher.process.spec import Probe
@@ -46,9 +48,7 @@ def require_free_address(host: str, port: int) -> None:
 def find_fault(probe: Probe) -> tuple[str, str] | None:
     """Say why a server cannot listen there, and what to do about it; None if it can."""
     if probe.socket_path:
-        if not _is_answered(probe.socket_path):
-            return None
-        return f"another program answers on '{probe.socket_path}'", "stop it, or change uds"
+        return _find_socket_fault(probe.socket_path)
     family = socket.AF_INET6 if ":" in probe.host else socket.AF_INET
     strict = _bind(family, probe, reuse=False)
     if strict is None:
@@ -68,17 +68,56 @@ def _explain(probe: Probe, fault: OSError) -> tuple[str, str]:
     return reason, "correct host: it has to be an address of this machine"
 
 
-def _is_answered(path: str) -> bool:
-    """Tell whether somebody listens on a UNIX socket, who would answer in the server's place."""
+def _find_socket_fault(path: str) -> tuple[str, str] | None:
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        return f"'{path}': there is no folder '{folder}'", "make the folder, or change uds"
+    if os.path.isdir(path):
+        return f"'{path}' is a folder", "name a file in it as uds"
+    if _try_connect(path) is None:
+        return f"another program answers on '{path}'", "stop it, or change uds"
+    if _is_bound(path):
+        return f"another program holds '{path}', and does not answer yet", "stop it, or change uds"
+    return None
+
+
+def remove_dead_socket(path: str) -> None:
+    """Remove a UNIX socket whose server has ended.
+
+    Its file stays behind, also after a stop in good order, and vLLM's `bind` fails while it is
+    there (create_server_unix_socket in vllm/entrypoints/launchers/launcher.py, 0.32).
+    """
+    try:
+        is_socket = stat.S_ISSOCK(os.lstat(path).st_mode)
+        is_refused = is_socket and isinstance(_try_connect(path), ConnectionRefusedError)
+        # vLLM binds first and listens once the model is loaded: that one refuses too.
+        if is_refused and not _is_bound(path):
+            os.unlink(path)
+    except OSError:
+        return  # there is none; or the server will say what is wrong with it
+
+
+def _try_connect(path: str) -> OSError | None:
+    """Connect to a UNIX socket: None if somebody answers, in a server's place perhaps."""
     test = socket.socket(socket.AF_UNIX)
     try:
         test.settimeout(CONNECT_S)
         test.connect(path)
-    except OSError:
-        return False
+    except OSError as error:
+        return error
     finally:
         test.close()
-    return True
+    return None
+
+
+def _is_bound(path: str) -> bool:
+    """Tell whether a process has a UNIX socket of that path (proc(5), net/unix)."""
+    wanted = os.fsencode(path)
+    try:
+        with open("/proc/net/unix", "rb") as table:
+            return any(line.rstrip(b"\n").split(None, 7)[7:] == [wanted] for line in table)
+    except OSError:
+        return False
 
 
 def _bind(family: int, probe: Probe, *, reuse: bool) -> OSError | None:

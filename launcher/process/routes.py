@@ -9,9 +9,16 @@ import json
 
 from launcher.process.events import RestartOne, StartOne, StopOne
 from launcher.process.fleet import State
+from launcher.process.gates import is_used, keepers_of
 from launcher.process.http import TEXT, Response
 from launcher.process.metrics import CONTENT_TYPE, describe_targets, render_metrics
-from launcher.process.status import describe_fleet, instances_of, not_ready, state_of
+from launcher.process.status import (
+    describe_fleet,
+    instances_of,
+    is_wanted,
+    not_ready,
+    state_of,
+)
 from launcher.record import record
 
 TYPE_CHECKING = False
@@ -139,7 +146,10 @@ def _command(verb: str, name: str, scene: Scene) -> Reply:
         return refuse(409, "the launcher is stopping")
     if member.retiring:
         return refuse(409, f"'{name}' is being removed: the configuration does not have it")
-    message = _foresee(verb, member)
+    user = member.spec.outlives
+    if verb != "start" and is_used(member, fleet) and is_wanted(fleet.member(user)):
+        return refuse(409, f"'{user}' runs on what '{name}' keeps: stop '{user}' first")
+    message = _foresee(verb, member) + _foresee_pair(verb, member, fleet)
     event = COMMANDS[verb](name=name)
     return Deed(event=event, response=answer(200, name=name, message=message))
 
@@ -164,6 +174,14 @@ def _foresee(verb: str, member: Member) -> str:  # noqa: PLR0911  (one per outco
     if state in {"stopped", "failed", "waiting", "backoff"}:
         return f"{name} did not run ({state}): it starts"
     return f"{name} stops and starts again"
+
+
+def _foresee_pair(verb: str, member: Member, fleet: Fleet) -> str:
+    """Say what a command means where one process keeps what another uses."""
+    if verb != "start" and is_used(member, fleet):
+        return f"; that is when '{member.spec.outlives}' has ended"
+    kept = [each.spec.name for each in keepers_of(member, fleet) if each.state.is_running()]
+    return f"; '{kept[0]}' stays, for its next start" if verb == "stop" and kept else ""
 
 
 def _log(name: str, request: Request, scene: Scene) -> Reply:

@@ -34,7 +34,12 @@ class SignalPipe:
             numbers += chunk
 
     def close(self) -> None:
-        """Stop catching."""
+        """Stop catching: what comes from now on is ignored, for what happens is decided.
+
+        Left to Python, its end would make them deadly again, and our exit code a lie.
+        """
+        for number in (*STOPPING, *FORWARDED):
+            signal.signal(number, signal.SIG_IGN)
         signal.set_wakeup_fd(-1)
         os.close(self.descriptor)
         os.close(self._writer)

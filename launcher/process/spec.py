@@ -147,6 +147,7 @@ class ProcessSpec:
     probe: Probe | None = None  # None: ready as soon as it runs
     link: Link | None = None  # it is a part of a server on several machines, which end together
     after: tuple[str, ...] = ()  # start when each of these is ready, or has ended
+    outlives: str = ""  # uses what this one holds: it is asked to stop when that has ended
     gpus: str = ""  # those it sees, as the configuration says it: "all", "none", "0,1"
     everywhere: bool = False  # it listens on every interface, not only where it is probed
     warm: Warm | None = None  # None: a cold start

@@ -33,6 +33,10 @@ class Starter:
 
     def start(self, spec: ProcessSpec) -> list[Outcome]:
         """Start a process; one that is to be forked may come later, from `tend`."""
+        if spec.probe is not None and spec.probe.socket_path:
+            from launcher.process.ports import remove_dead_socket  # noqa: PLC0415  (few have one)
+
+            remove_dead_socket(spec.probe.socket_path)
         try:
             output = self._outputs.open(spec)
         except StartError as error:

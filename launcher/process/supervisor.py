@@ -36,6 +36,7 @@ from launcher.process.events import (
 )
 from launcher.process.firstanswers import FirstAnswers
 from launcher.process.fleet import Fleet, Member, State
+from launcher.process.gates import keepers_of
 from launcher.process.gpumemory import GpuMemory
 from launcher.process.leftovers import (
     Adopted,
@@ -183,7 +184,9 @@ class Supervisor:
         spec = start.spec
         self._pids[start.pid] = spec.name
         self._outputs.began(spec.name, start)
-        self._memory.began(spec)
+        member = self._fleet.find(spec.name)
+        kept = member is not None and bool(keepers_of(member, self._fleet))
+        self._memory.began(spec, kept=kept)
         self._watches.begin(spec, time.monotonic())
         return Spawned(name=spec.name, pid=start.pid, forked=start.warm)
 

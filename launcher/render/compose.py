@@ -6,7 +6,7 @@ another, which the launcher does. Source of the keys: the Compose Specification.
 
 from __future__ import annotations
 
-from launcher.render.model import CACHE_DIR, CONFIG_DIR, GIB, LOG_DIR, OutputFile
+from launcher.render.model import CACHE_DIR, CONFIG_DIR, GIB, IMAGE_USER, LOG_DIR, OutputFile
 from launcher.render.overrides import for_container, held_gpus, render_overrides
 from launcher.render.yaml_text import Flow, Note, render_yaml
 
@@ -22,6 +22,7 @@ PLACES = {
     "VLLMD_CLUSTER_RANK": "Which of them this is: 0 on the leader, then 1, 2, ...",
     "VLLMD_CLUSTER_LEADER": "The leader's name or address.",
 }
+NAMED = "What the file takes from the environment of each machine."
 SPARE_S = 60  # beyond the start of the servers, before Docker counts failed checks
 
 
@@ -40,7 +41,8 @@ def render_compose(workload: Workload) -> tuple[OutputFile, ...]:
     }
     if workload.secret_files:
         document["secrets"] = Note(
-            comment="Files beside this one; keep them out of version control.",
+            comment="Files beside this one, which the user below must be able to read. Keep them\n"
+            "out of version control.",
             value={
                 _secret_name(path): {"file": f"./secrets/{_secret_name(path)}"}
                 for path in workload.secret_files
@@ -62,7 +64,7 @@ def _service(workload: Workload) -> dict[str, Node]:
     }
     if workload.secret_files:
         service["secrets"] = [
-            {"source": _secret_name(path), "target": path} for path in workload.secret_files
+            {"source": _secret_name(path), "target": _plain(path)} for path in workload.secret_files
         ]
     if workload.spans():
         service["network_mode"] = Note(
@@ -104,8 +106,7 @@ def _environment(workload: Workload) -> dict[str, Node]:
     if overrides:
         found["AUTO_INFER_VLLM_OVERRIDES"] = Note(
             comment="Merged over the file: what is different inside the container.",
-            # A dollar sign would be Compose's own.
-            value=overrides.replace("$", "$$"),
+            value=_plain(overrides),
         )
     for name in workload.secret_variables:
         found[name] = Note(
@@ -113,7 +114,7 @@ def _environment(workload: Workload) -> dict[str, Node]:
             value=f"${{{name}:?set {name} in the environment or in .env}}",
         )
     for name in workload.open_places():
-        found[name] = Note(comment=PLACES[name], value=f"${{{name}:?see compose.yaml}}")
+        found[name] = Note(comment=PLACES.get(name, NAMED), value=f"${{{name}:?see compose.yaml}}")
     return found
 
 
@@ -124,10 +125,30 @@ def _mounts(workload: Workload) -> list[Node]:
             value=f"cache:{CACHE_DIR}",
         )
     ]
-    found += [f"{path}:{path}:ro" for path in workload.model_dirs]
+    if workload.model_dirs:
+        first, *others = (_bind(path, read_only=True) for path in workload.model_dirs)
+        found += [Note(comment="Read by the servers; nothing is made where it is missing.",
+                       value=first), *others]  # fmt: skip
+    if workload.written_dirs:
+        first, *others = (_bind(path, read_only=False) for path in workload.written_dirs)
+        comment = f"The file has servers write here: it must be there, and user {IMAGE_USER}'s."
+        found += [Note(comment=comment, value=first), *others]
     if workload.keeps_logs():
         found.append(f"logs:{LOG_DIR}")
     return found
+
+
+def _bind(path: str, *, read_only: bool) -> dict[str, Node]:
+    """Mount a folder of the host. The short form would make a missing one, empty and root's."""
+    bind: dict[str, Node] = {"type": "bind", "source": _plain(path), "target": _plain(path)}
+    if read_only:
+        bind["read_only"] = True
+    return {**bind, "bind": {"create_host_path": False}}
+
+
+def _plain(text: str) -> str:
+    """Write a text in which a dollar sign would be Compose's own."""
+    return text.replace("$", "$$")
 
 
 def _volumes(workload: Workload) -> dict[str, Node]:
@@ -160,8 +181,13 @@ def _devices(workload: Workload) -> Node:
 
 def _confinement() -> dict[str, Node]:
     return {
-        "read_only": Note(comment="Only the volumes and these two can be written to.", value=True),
-        "tmpfs": ["/tmp", "/run:mode=1777"],  # noqa: S108  (the container's own)
+        "user": f"{IMAGE_USER}:{IMAGE_USER}",
+        "read_only": Note(
+            comment="Only the volumes and these two can be written to. Compilers run what they\n"
+            "have written to /tmp, which Docker does not allow by itself.",
+            value=True,
+        ),
+        "tmpfs": ["/tmp:exec,mode=1777", "/run:mode=1777"],  # noqa: S108  (the container's own)
         "cap_drop": Flow(items=("ALL",)),
         "security_opt": Flow(items=("no-new-privileges:true",)),
     }

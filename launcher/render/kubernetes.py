@@ -44,25 +44,37 @@ def render_kubernetes(workload: Workload, options: Options) -> tuple[OutputFile,
                 documents.append(_service_monitor(workload, server))
     if options.namespace:
         documents = [_in_namespace(each, options.namespace) for each in documents]
-    return (OutputFile(name=FILE, text=render_yaml(documents, _heading(workload))),)
+    return (OutputFile(name=FILE, text=render_yaml(documents, _heading(workload, options))),)
 
 
-def _heading(workload: Workload) -> str:
+def _heading(workload: Workload, options: Options) -> str:
     lines = [
         f"{workload.project}: rendered by 'vllmd render kubernetes' from {workload.file_name}.",
         "The servers are described there, and only there: it is the ConfigMap below.",
     ]
     if workload.secret_variables or workload.secret_files:
-        lines += ["", "Secrets are not in here. Before 'kubectl apply':", *_secret_lines(workload)]
+        lines += [
+            "",
+            "Secrets are not in here. Before 'kubectl apply':",
+            *_secret_lines(workload, options),
+        ]
     if workload.model_dirs:
-        lines += ["", f"Models are read from the claim '{models_claim(workload)}', which must be"]
-        lines += ["there and hold them under the paths that the configuration names:"]
+        one = len(workload.model_dirs) == 1
+        what = "its root" if one else "its folders of the same names"
+        lines += [
+            "",
+            f"Models are read from the claim '{models_claim(workload)}', which must be there",
+        ]
+        lines += [
+            f"(ReadOnlyMany, where pods are on several nodes): {what} become{'s' if one else ''}"
+        ]
         lines += [f"  {path}" for path in workload.model_dirs]
     return "\n".join(lines)
 
 
-def _secret_lines(workload: Workload) -> list[str]:
-    lines = [f"  kubectl create secret generic {secret_name(workload)} \\"]
+def _secret_lines(workload: Workload, options: Options) -> list[str]:
+    place = f" --namespace {options.namespace}" if options.namespace else ""
+    lines = [f"  kubectl create secret generic{place} {secret_name(workload)} \\"]
     words = [f'--from-literal={name}="${name}"' for name in workload.secret_variables]
     words += [f"--from-file={path.rpartition('/')[2]}" for path in workload.secret_files]
     return [*lines, "    " + " \\\n    ".join(words)]
@@ -97,7 +109,10 @@ def _cache(workload: Workload, server: Server) -> dict[str, Node]:
         "kind": "PersistentVolumeClaim",
         "metadata": {"name": claim_name(workload, server), "labels": labels(workload, server)},
         "spec": {
-            "accessModes": Flow(items=("ReadWriteOnce",)),
+            "accessModes": Note(
+                comment="More replicas, on several nodes, need ReadWriteMany.",
+                value=Flow(items=("ReadWriteOnce",)),
+            ),
             "resources": {"requests": {"storage": cache_size(workload)}},
         },
     }

@@ -16,7 +16,9 @@ CACHE_DIR = "/cache"
 LOG_DIR = "/logs"
 IMAGE_USER = 1000
 LISTEN_PORT = 9180
+FIRST_FREE_PORT = 1024  # below it, a port is for those with CAP_NET_BIND_SERVICE
 GIB = 1 << 30
+KILL_S = 15  # from SIGKILL to the end of all that a server left
 
 
 @record
@@ -38,11 +40,17 @@ class Server:
     ranks: int
     nodes: int  # machines; more than 1 where the instance has a table `cluster`
     startup_s: float
-    stop_s: float
+    stop_s: float  # until it is killed, and what keeps its weights after it
     restart: str = ""  # as configured; empty: not said
     clustered: bool = False
     open_places: tuple[str, ...] = ()  # variables that each machine has to set
     keeps_log: bool = False  # the log is to outlive the container: it is not below /tmp
+
+    def shares(self, other: Server) -> bool:
+        """Tell whether another server is on any of this one's GPUs."""
+        if self.every_gpu or other.every_gpu:
+            return self.needs_gpu() and other.needs_gpu()
+        return not set(self.gpus).isdisjoint(other.gpus)
 
     def needs_gpu(self) -> bool:
         """Tell whether the server runs on GPUs at all."""
@@ -85,10 +93,11 @@ class Workload:
     overrides: Mapping[str, TomlValue]
     secret_variables: tuple[str, ...] = ()  # the configuration says `env:NAME`
     secret_files: tuple[str, ...] = ()  # it says `file:/path`
-    model_dirs: tuple[str, ...] = ()  # folders of local models, for reading
+    model_dirs: tuple[str, ...] = ()  # folders (or files) of this machine that are read
+    written_dirs: tuple[str, ...] = ()  # folders that the file has servers write to
     log_dirs: tuple[str, ...] = ()  # for writing; never /tmp
     stop_s: float = 30.0
-    startup_s: float = 1800.0
+    startup_s: float = 1800.0  # of all; some wait for others
     listen_port: int = 0  # of the launcher's own pages; 0: off
 
     def sharing(self, server: Server) -> tuple[str, ...]:
@@ -103,6 +112,10 @@ class Workload:
         """Tell whether any server runs on several machines."""
         return any(server.spans() for server in self.servers)
 
+    def has_low_port(self) -> bool:
+        """Tell whether a server listens on a port that is root's, unless more is granted."""
+        return any(not each.socket_path and each.port < FIRST_FREE_PORT for each in self.servers)
+
     def open_places(self) -> tuple[str, ...]:
         """Return the variables that each machine of a cluster has to set, each once."""
         named = (name for server in self.servers for name in server.open_places)
@@ -114,7 +127,7 @@ class Workload:
 
     def grace_s(self) -> int:
         """Return how long a container must be given to stop: SIGTERM, then SIGKILL, then an end."""
-        return int(self.stop_s) + 15
+        return int(self.stop_s) + KILL_S
 
 
 @record

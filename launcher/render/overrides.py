@@ -36,11 +36,12 @@ def merge(base: Mapping[str, TomlValue], over: Mapping[str, TomlValue]) -> dict[
 def for_container(workload: Workload) -> dict[str, TomlValue]:
     """Return the overrides for one container that holds all instances."""
     held = held_gpus(workload)
+    all_are_there = any(server.every_gpu for server in workload.servers)
     numbers = {gpu: str(number) for number, gpu in enumerate(held)}
     found = dict(workload.overrides)
     for server in workload.servers:
         wanted = [gpu if _is_uuid(gpu) else numbers[gpu] for gpu in server.gpus]
-        if wanted != list(server.gpus):
+        if wanted != list(server.gpus) and not all_are_there:
             found = merge(found, _instance(server, "control", {"gpu_ids": ",".join(wanted)}))
         found = merge(found, _at_home(server))
     return found

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import hashlib
 
-from launcher.render.model import CACHE_DIR, CONFIG_DIR, GIB, IMAGE_USER, LOG_DIR
+from launcher.render.model import (
+    CACHE_DIR,
+    CONFIG_DIR,
+    FIRST_FREE_PORT,
+    GIB,
+    IMAGE_USER,
+    KILL_S,
+    LOG_DIR,
+)
 from launcher.render.overrides import for_pod, render_overrides
 from launcher.render.yaml_text import Flow, Note
 
@@ -17,6 +25,8 @@ if TYPE_CHECKING:
     from launcher.render.yaml_text import Node
 
 PROBE_PERIOD_S = 10
+SPARE_S = 60  # beyond the start of the server, for the launcher to say what went wrong
+LONGEST_NAME = 52  # of 63: a StatefulSet, of which a LeaderWorkerSet is made, labels pods with more
 
 
 def secret_name(workload: Workload) -> str:
@@ -30,8 +40,12 @@ def models_claim(workload: Workload) -> str:
 
 
 def full_name(workload: Workload, server: Server) -> str:
-    """Return the name of an instance's objects."""
-    return f"{workload.project}-{server.label}"[:63].rstrip("-")
+    """Return the name of an instance's objects; a long one is cut, and still one of its own."""
+    whole = f"{workload.project}-{server.label}"
+    if len(whole) <= LONGEST_NAME:
+        return whole
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
+    return f"{whole[: LONGEST_NAME - len(digest) - 1].rstrip('-')}-{digest}"
 
 
 def labels(workload: Workload, server: Server) -> dict[str, Node]:
@@ -75,7 +89,7 @@ def pod_template(workload: Workload, server: Server, *, worker: bool = False) ->
             ),
         },
         "spec": {
-            "terminationGracePeriodSeconds": int(server.stop_s) + 15,
+            "terminationGracePeriodSeconds": int(server.stop_s) + KILL_S,
             "automountServiceAccountToken": False,
             "enableServiceLinks": Note(
                 comment="A Service called vllm would set VLLM_PORT, which vLLM takes for its own.",
@@ -88,11 +102,19 @@ def pod_template(workload: Workload, server: Server, *, worker: bool = False) ->
                 "fsGroup": IMAGE_USER,
                 "fsGroupChangePolicy": "OnRootMismatch",
                 "seccompProfile": {"type": "RuntimeDefault"},
+                **_low_port(server),
             },
             "containers": [_container(workload, server, serves=serves)],
             "volumes": _pod_volumes(workload, server),
         },
     }
+
+
+def _low_port(server: Server) -> dict[str, Node]:
+    """Let a server without capabilities have a port below 1024 (a safe sysctl since 1.22)."""
+    if server.socket_path or server.port >= FIRST_FREE_PORT:
+        return {}
+    return {"sysctls": [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}]}
 
 
 def _container(workload: Workload, server: Server, *, serves: bool) -> dict[str, Node]:
@@ -117,13 +139,21 @@ def _env(workload: Workload, overrides: Mapping[str, TomlValue]) -> list[Node]:
         {"name": "AUTO_INFER_VLLM_CONFIG", "value": f"{CONFIG_DIR}/{workload.file_name}"},
         Note(
             comment="Merged over the file: this pod runs one instance of it.",
-            value={"name": "AUTO_INFER_VLLM_OVERRIDES", "value": render_overrides(overrides)},
+            value={
+                "name": "AUTO_INFER_VLLM_OVERRIDES",
+                "value": _plain(render_overrides(overrides)),
+            },
         ),
     ]
     for name in workload.secret_variables:
         reference: dict[str, Node] = {"name": secret_name(workload), "key": name}
         found.append({"name": name, "valueFrom": {"secretKeyRef": reference}})
     return found
+
+
+def _plain(text: str) -> str:
+    """Write a text in which `$(NAME)` would be a variable of the pod."""
+    return text.replace("$", "$$")
 
 
 def _ports(workload: Workload, server: Server, *, serves: bool) -> list[Node]:
@@ -138,6 +168,8 @@ def _resources(workload: Workload, server: Server) -> Node:
     comment = "Add cpu and memory by what you see: 'kubectl top pod' after some load."
     if not server.needs_gpu():
         return Note(comment=comment, value={})
+    if any(gpu.startswith("MIG-") for gpu in server.gpus):
+        comment += "\nThe file names slices (MIG): see what 'kubectl describe node' calls them."
     others = workload.sharing(server)
     if others:
         names = ", ".join(f"'{name}'" for name in others)
@@ -151,14 +183,16 @@ def _resources(workload: Workload, server: Server) -> Node:
 def _probes(server: Server, *, serves: bool) -> dict[str, Node]:
     health = _http("/health", "http", tls=server.tls)
     ready = health if serves else _http("/readyz", "launcher")
-    failures = -(-int(server.startup_s) // PROBE_PERIOD_S)
+    seconds = int(server.startup_s)
+    failures = -(-(seconds + SPARE_S) // PROBE_PERIOD_S)
     return {
         "startupProbe": Note(
-            comment=f"Up to {int(server.startup_s)} s to load, as startup_timeout_s says.",
+            comment=f"Up to {seconds} s to load, as startup_timeout_s says, and {SPARE_S} s"
+            "\nfor the launcher to say why it did not.",
             value={
                 "httpGet": ready,
                 "periodSeconds": PROBE_PERIOD_S,
-                "failureThreshold": max(failures, 1),
+                "failureThreshold": failures,
                 "timeoutSeconds": 5,
             },
         ),
@@ -187,7 +221,7 @@ def _http(path: str, port: str, *, tls: bool = False) -> Node:
 
 def _mounts(workload: Workload, server: Server) -> list[Node]:
     found: list[Node] = [
-        {"name": "config", "mountPath": CONFIG_DIR, "readOnly": True},
+        _config_mount(workload),
         {"name": "cache", "mountPath": CACHE_DIR},
         {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
@@ -198,12 +232,26 @@ def _mounts(workload: Workload, server: Server) -> list[Node]:
         if len(workload.model_dirs) > 1:
             mount["subPath"] = path.strip("/")
         found.append(mount)
+    found += [
+        {"name": "cache", "mountPath": path, "subPath": path.strip("/")}
+        for path in workload.written_dirs
+        if not path.startswith(f"{CACHE_DIR}/") and path != CACHE_DIR
+    ]
     if server.keeps_log:
         found.append({"name": "logs", "mountPath": LOG_DIR})
     for path in workload.secret_files:
         name = path.rpartition("/")[2]
         found.append({"name": "secrets", "mountPath": path, "subPath": name, "readOnly": True})
     return found
+
+
+def _config_mount(workload: Workload) -> dict[str, Node]:
+    """Mount the ConfigMap; the file alone, where other things are mounted beside it."""
+    if not any(path.startswith(f"{CONFIG_DIR}/") for path in workload.model_dirs):
+        return {"name": "config", "mountPath": CONFIG_DIR, "readOnly": True}
+    name = workload.file_name
+    path = f"{CONFIG_DIR}/{name}"
+    return {"name": "config", "mountPath": path, "subPath": name, "readOnly": True}
 
 
 def _cache(workload: Workload, server: Server) -> dict[str, Node]:

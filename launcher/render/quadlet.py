@@ -5,9 +5,9 @@ Source of the keys: podman-systemd.unit(5) of Podman 5.4.
 
 from __future__ import annotations
 
-from launcher.render.model import CACHE_DIR, CONFIG_DIR, GIB, LOG_DIR, OutputFile
+from launcher.render.model import CACHE_DIR, CONFIG_DIR, GIB, IMAGE_USER, LOG_DIR, OutputFile
 from launcher.render.overrides import for_container, held_gpus, render_overrides
-from launcher.render.unit_text import COMMENT, quoted, render_unit
+from launcher.render.unit_text import COMMENT, in_command, quoted, render_unit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _container(workload: Workload) -> Lines:
     overrides = render_overrides(for_container(workload))
     if overrides:
         lines.append((COMMENT, "Merged over the file: what is different inside the container."))
-        lines.append(("Environment", quoted(f"AUTO_INFER_VLLM_OVERRIDES={overrides}")))
+        lines.append(("Environment", _variable(overrides)))
     lines += _secrets(workload)
     if workload.open_places():
         names = ", ".join(workload.open_places())
@@ -86,8 +86,15 @@ def _container(workload: Workload) -> Lines:
         lines.append(("Ulimit", "memlock=-1:-1"))
     else:
         lines += _ports(workload)
+        if workload.has_low_port():
+            lines.append((COMMENT, "Ports below 1024, without a capability."))
+            lines.append(("Sysctl", "net.ipv4.ip_unprivileged_port_start=0"))
     lines.append(("Volume", f"{workload.project}-cache.volume:{CACHE_DIR}"))
-    lines += [("Volume", f"{folder}:{folder}:ro") for folder in workload.model_dirs]
+    lines += [("Volume", in_command(f"{path}:{path}:ro")) for path in workload.model_dirs]
+    if workload.written_dirs:
+        comment = f"The file has servers write here: it must be there, and user {IMAGE_USER}'s."
+        lines.append((COMMENT, comment))
+    lines += [("Volume", in_command(f"{path}:{path}")) for path in workload.written_dirs]
     if workload.keeps_logs():
         lines.append(("Volume", f"{workload.project}-logs.volume:{LOG_DIR}"))
     lines += _gpus(workload)
@@ -96,6 +103,8 @@ def _container(workload: Workload) -> Lines:
         *lines,
         (COMMENT, "Processes of one server exchange data there; the default is 64 MB."),
         ("ShmSize", f"{max(shm, 1)}g"),
+        ("User", str(IMAGE_USER)),
+        ("Group", str(IMAGE_USER)),
         (COMMENT, "Only the volumes, /tmp and /run can be written to."),
         ("ReadOnly", "true"),
         ("Tmpfs", "/run:mode=1777"),
@@ -111,6 +120,11 @@ def _container(workload: Workload) -> Lines:
     ]
 
 
+def _variable(overrides: str) -> str:
+    # The generator takes the quotes away, and writes the rest into a command.
+    return quoted(f"AUTO_INFER_VLLM_OVERRIDES={overrides}").replace("$", "$$")
+
+
 def _full_image(image: str) -> str:
     """Say where an image is: Podman calls its own builds `localhost/...`, and asks otherwise."""
     return image if "/" in image else f"localhost/{image}"
@@ -124,7 +138,7 @@ def _secrets(workload: Workload) -> Lines:
     for path in workload.secret_files:
         name = path.rpartition("/")[2]
         lines.append((COMMENT, f"podman secret create {name} FILE"))
-        lines.append(("Secret", f"{name},type=mount,target={path},mode=0444"))
+        lines.append(("Secret", f"{name},type=mount,target={in_command(path)},mode=0444"))
     return lines
 
 

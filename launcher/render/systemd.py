@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 CONFIG_DIR = "/etc/vllmd"
 SPARE_S = 60
+LOW_PORTS = "CAP_NET_BIND_SERVICE"
 
 
 def render_systemd(workload: Workload, options: Options) -> tuple[OutputFile, ...]:
@@ -103,7 +104,7 @@ def _confinement(workload: Workload) -> Lines:
         ("LimitNOFILE", "65536"),
         ("LimitMEMLOCK", "infinity"),
         ("NoNewPrivileges", "yes"),
-        ("CapabilityBoundingSet", ""),
+        ("CapabilityBoundingSet", LOW_PORTS if workload.has_low_port() else ""),
         ("ProtectSystem", "strict"),
         ("ProtectHome", "read-only"),
         ("PrivateTmp", "yes"),
@@ -119,11 +120,16 @@ def _confinement(workload: Workload) -> Lines:
         ("LockPersonality", "yes"),
         ("SystemCallArchitectures", "native"),
         ("SystemCallFilter", "@system-service"),
+        (COMMENT, "An error, which libraries know how to take, and not SIGSYS."),
+        ("SystemCallErrorNumber", "EPERM"),
         ("RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6 AF_NETLINK"),
         (COMMENT, "GPUs are devices, and compilers write code: so neither PrivateDevices nor"),
         (COMMENT, "MemoryDenyWriteExecute."),
     ]
-    for path in workload.log_dirs:
+    if workload.has_low_port():
+        lines.append((COMMENT, "Ports below 1024."))
+        lines.append(("AmbientCapabilities", LOW_PORTS))
+    for path in (*workload.log_dirs, *workload.written_dirs):
         lines.append((COMMENT, f"install -d -o vllmd {path}"))
         lines.append(("ReadWritePaths", f"-{quoted(path)}"))
     return lines

@@ -32,3 +32,8 @@ def quoted(word: str) -> str:
         return doubled
     escaped = doubled.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
+
+
+def in_command(text: str) -> str:
+    """Write a value that becomes part of a command: neither specifiers nor variables are in it."""
+    return text.replace("%", "%%").replace("$", "$$")

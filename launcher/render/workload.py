@@ -13,9 +13,10 @@ from launcher.config.found_secrets import list_secrets, tells_in_comment
 from launcher.config.problems import dotted
 from launcher.config.reader import Problems
 from launcher.config.secrets import is_secret_name
-from launcher.render.model import LISTEN_PORT, Server, Workload
+from launcher.render.folders import TEMPORARY, check_paths, list_logs, list_read, list_written
+from launcher.render.model import KILL_S, LISTEN_PORT, Server, Workload
 from launcher.render.overrides import merge
-from launcher.server.address import effective, effective_integer
+from launcher.server.address import effective_integer
 from launcher.server.facts import enabled_instances, log_path
 from launcher.server.gpus import AllGpus, GpuIds
 from launcher.server.secret_values import ENV, FILE, SECRET_OPTIONS
@@ -30,18 +31,6 @@ if TYPE_CHECKING:
     from launcher.server.plan import InstancePlan, LaunchPlan
 
 LONGEST_LABEL = 50  # of 63 that DNS allows: homes add words of their own
-# Options that may name a file or folder of this machine, to be read.
-PATH_OPTIONS = (
-    "model",
-    "tokenizer",
-    "hf_config_path",
-    "generation_config",
-    "chat_template",
-    "ssl_keyfile",
-    "ssl_certfile",
-    "ssl_ca_certs",
-)
-TEMPORARY = "/tmp"  # noqa: S108  (a container's own: every home has one)
 
 
 def plan_workload(plan: LaunchPlan, options: Options) -> tuple[Workload, tuple[Problem, ...]]:
@@ -59,8 +48,13 @@ def plan_workload(plan: LaunchPlan, options: Options) -> tuple[Workload, tuple[P
     enabled = enabled_instances(config)
     servers = tuple(_server(each, plan) for each in plan.instances)
     _check_labels(servers, problems)
+    if not enabled and not plan.problems:
+        problems.add((), "no instance is enabled: there is nothing to render", "enable one")
     if options.kind == "kubernetes":
         _check_sizes(enabled, problems)
+    written, logs = list_written(config, enabled), list_logs(enabled)
+    read = list_read(enabled, written)
+    check_paths(enabled, (*read, *written, *logs), problems)
     return Workload(
         project=project,
         file_name=name,
@@ -70,12 +64,27 @@ def plan_workload(plan: LaunchPlan, options: Options) -> tuple[Workload, tuple[P
         overrides=overrides,
         secret_variables=variables,
         secret_files=files,
-        model_dirs=_model_dirs(enabled),
-        log_dirs=_log_dirs(enabled),
+        model_dirs=read,
+        written_dirs=written,
+        log_dirs=logs,
         stop_s=max((server.stop_s for server in servers), default=30.0),
-        startup_s=max((server.startup_s for server in servers), default=1800.0),
-        listen_port=config.master.listen[1] if config.master.listen else LISTEN_PORT,
+        startup_s=_longest_start(servers),
+        listen_port=config.master.listen[1] if config.master.listen else _free_port(servers),
     ), tuple(problems.found)
+
+
+def _longest_start(servers: tuple[Server, ...]) -> float:
+    """Return how long a start of all may take: those that share a GPU begin one after another."""
+    return max(
+        (sum(o.startup_s for o in servers if o is each or o.shares(each)) for each in servers),
+        default=1800.0,
+    )
+
+
+def _free_port(servers: tuple[Server, ...]) -> int:
+    """Return a port for the launcher's pages in a pod, which no server there has."""
+    taken = {server.port for server in servers}
+    return next(port for port in range(LISTEN_PORT, 1 << 16) if port not in taken)
 
 
 def label(name: str) -> str:
@@ -103,10 +112,16 @@ def _server(planned: InstancePlan, plan: LaunchPlan) -> Server:
         clustered=instance.cluster is not None,
         open_places=_open_places(instance),
         startup_s=planned.process.startup_timeout_s,
-        stop_s=planned.process.stop_timeout_s,
+        stop_s=_stop_s(planned),
         restart=instance.control.restart or "",
         keeps_log=posixpath.dirname(log_path(instance)) != TEMPORARY,
     )
+
+
+def _stop_s(planned: InstancePlan) -> float:
+    """Return how long a stop may take: the weights are let go once their server has ended."""
+    own_s = planned.process.stop_timeout_s
+    return own_s + KILL_S + planned.weights.stop_timeout_s if planned.weights else own_s
 
 
 def _open_places(instance: Instance) -> tuple[str, ...]:
@@ -115,7 +130,11 @@ def _open_places(instance: Instance) -> tuple[str, ...]:
     if cluster is None:
         return ()
     said = {"NODES": cluster.nodes, "RANK": cluster.rank, "LEADER": cluster.leader}
-    return tuple(f"VLLMD_CLUSTER_{name}" for name, value in said.items() if value is None)
+    names = {name: f"VLLMD_CLUSTER_{name}" for name, value in said.items() if value is None}
+    for name, value in said.items():
+        if isinstance(value, str) and value.startswith(ENV):
+            names[name] = value.removeprefix(ENV)
+    return tuple(names.values())
 
 
 def _check_sizes(instances: tuple[Instance, ...], problems: Problems) -> None:
@@ -172,7 +191,22 @@ def _find_secrets(
                 f"'{dotted(path)}' is written out: whoever reads the rendered files reads it too",
                 f'write "env:{_variable_name(name)}" or "file:/run/secrets/{name.lower()}"',
             )
+    _check_file_names(tuple(files), problems)
     return tuple(variables), tuple(files)
+
+
+def _check_file_names(paths: tuple[str, ...], problems: Problems) -> None:
+    """Homes keep secrets under names, and a file's is the last part of its path."""
+    seen: dict[str, str] = {}
+    for path in paths:
+        name = posixpath.basename(path)
+        former = seen.setdefault(name, path)
+        if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
+            hint = "rename the file: letters, digits, '-', '_' and '.'"
+            problems.add((), f"'{path}' does not end in a name that a secret can have", hint)
+        elif former != path:
+            message = f"the secrets '{former}' and '{path}' would have the same name, '{name}'"
+            problems.add((), message, "rename one of the files")
 
 
 def _check_texts(config: LauncherConfig, problems: Problems) -> None:
@@ -213,31 +247,3 @@ def _secret_settings(config: LauncherConfig) -> Iterator[tuple[str, str, Path]]:
                 value = value[0]
             if option.name in SECRET_OPTIONS and isinstance(value, str):
                 yield option.name, value, option.path
-
-
-def _model_dirs(instances: tuple[Instance, ...]) -> tuple[str, ...]:
-    """Return the folders above local models, adapters and the like, none inside another."""
-    found: set[str] = set()
-    for instance in instances:
-        modules = effective(instance, "lora_modules")
-        paths = [str(module).partition("=")[2] for module in _items(modules)]
-        paths += [str(effective(instance, name)) for name in PATH_OPTIONS]
-        found.update(posixpath.dirname(path) for path in paths if path.startswith("/"))
-    return _outermost(found)
-
-
-def _items(value: TomlValue) -> list[TomlValue]:
-    return value if isinstance(value, list) else [value]
-
-
-def _log_dirs(instances: tuple[Instance, ...]) -> tuple[str, ...]:
-    found = {posixpath.dirname(log_path(instance)) for instance in instances}
-    return tuple(path for path in _outermost(found) if path != TEMPORARY)
-
-
-def _outermost(paths: set[str]) -> tuple[str, ...]:
-    return tuple(
-        path
-        for path in sorted(paths)
-        if not any(path != other and path.startswith(f"{other.rstrip('/')}/") for other in paths)
-    )

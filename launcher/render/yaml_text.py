@@ -25,6 +25,8 @@ _PLAIN = re.compile(
     r"(?:[A-Za-z]|\.?/)[A-Za-z0-9_./+-]*(?:[ :][A-Za-z0-9_./+-]+)*|[0-9]+(?:s|g|Mi|Gi)"
 )
 
+_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+
 
 @record
 class Note:
@@ -56,7 +58,18 @@ def render_scalar(value: str | float | None) -> str:
         return value
     if "'" not in value and value.isprintable():
         return f"'{value}'"
-    return json.dumps(value)
+    return _escaped(value)
+
+
+def _escaped(text: str) -> str:
+    """Write a string in double quotes. JSON would write two escapes for some characters."""
+    return '"' + "".join(map(_escape, text)) + '"'
+
+
+def _escape(character: str) -> str:
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    return character if character.isprintable() else f"\\U{ord(character):08x}"
 
 
 def _comment(text: str, indent: int) -> Iterator[str]:
@@ -78,11 +91,30 @@ def _entry(start: str, node: Node, indent: int) -> Iterator[str]:
     elif isinstance(node, list) and node:
         yield start
         yield from _sequence(node, indent + 2)
-    elif isinstance(node, str) and "\n" in node:
-        yield f"{start} |{'' if node.endswith(chr(10)) else '-'}"
-        yield from (f"{' ' * (indent + 2)}{line}".rstrip() for line in node.splitlines())
+    elif isinstance(node, str) and "\n" in node and _is_block(node):
+        yield f"{start} |{_indicators(node)}"
+        # A blank line has no indentation: editors and Git would call it trailing space.
+        yield from (f"{' ' * (indent + 2)}{line}" if line else "" for line in _lines(node))
     else:
         yield f"{start} {_inline(node)}"
+
+
+def _is_block(text: str) -> bool:
+    """Tell whether a block holds a text as it is: no other ends of lines, nothing invisible."""
+    return all(c in {"\n", "\t"} or c.isprintable() for c in text)
+
+
+def _indicators(text: str) -> str:
+    """Return what stands behind `|`: the indentation, and what becomes of newlines at the end."""
+    begins_with_blank = text.lstrip("\n").startswith((" ", "\t"))
+    end = "" if text.endswith("\n") else "-"
+    if text.endswith("\n\n") or not text.strip("\n"):
+        end = "+"
+    return ("2" if begins_with_blank or text.startswith("\n") else "") + end
+
+
+def _lines(text: str) -> list[str]:
+    return text.removesuffix("\n").split("\n")
 
 
 def _sequence(items: list[Node], indent: int) -> Iterator[str]:
@@ -116,4 +148,4 @@ def _inline(node: Node) -> str:
 
 
 def _flow_scalar(item: str | int) -> str:
-    return json.dumps(item)
+    return _escaped(item) if isinstance(item, str) else json.dumps(item)

@@ -15,6 +15,10 @@ DEFAULT_PORT = 8000
 MAX_PORT = 65535
 EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104  (what the user's file may say, not what we bind)
 EVERY_INTERFACE = ""
+LONGEST_SOCKET = 107  # bytes of a UNIX socket's path (unix(7))
+LIKE_HOST = 'write it like host = "127.0.0.1"'
+IPV4_PARTS = 4
+LARGEST_BYTE = 255
 LOOPBACK = "127.0.0.1"  # vLLM binds an IPv4 socket unless the host is an IPv6 literal
 
 
@@ -39,6 +43,45 @@ class Address:
             return self.socket_path
         host = self.host or "0.0.0.0"  # noqa: S104
         return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
+
+def host_fault(host: str) -> tuple[str, str] | None:
+    """Say why a text can be no host, and what to write; None if it may be one.
+
+    What a name stands for nobody asks here: a name server knows, later.
+    """
+    before, _, behind = host.rpartition(":")
+    parts = host.split(".")
+    hint = ""
+    if host.startswith("[") and "/" not in host:
+        hint = "write it without brackets"
+    elif ":" in host and behind.isdigit() and not _is_like_ipv6(host) and "/" not in host:
+        hint = f'write host = "{before}" and port = {behind}'
+    elif len(parts) == IPV4_PARTS and all(part.isascii() and part.isdigit() for part in parts):
+        if any(len(part.lstrip("0")) > 3 or int(part) > LARGEST_BYTE for part in parts):  # noqa: PLR2004
+            hint = "give each of its four numbers 255 at most"
+    elif _is_odd(host):
+        hint = LIKE_HOST
+    return (f"expected a host name or an address, got '{host}'", hint) if hint else None
+
+
+def _is_odd(host: str) -> bool:
+    strange = not host.isprintable() or "/" in host or " " in host
+    return strange or (":" in host and not _is_like_ipv6(host))
+
+
+def _is_like_ipv6(host: str) -> bool:
+    digits, _, _ = host.partition("%")  # a zone follows, like fe80::1%eth0
+    return digits.count(":") > 1 and set(digits) <= set("0123456789abcdefABCDEF:.")
+
+
+def socket_path_fault(path: str) -> tuple[str, str] | None:
+    """Say why a path cannot be that of a UNIX socket, and what to do; None if it can."""
+    size = len(path.encode("utf-8", "surrogateescape"))
+    if size <= LONGEST_SOCKET:
+        return None
+    message = f"the path of a socket has at most {LONGEST_SOCKET} bytes, this has {size}"
+    return message, "put it in a folder with a shorter path"
 
 
 def effective(instance: Instance, name: str) -> TomlValue:

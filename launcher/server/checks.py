@@ -5,13 +5,18 @@ Each check looks at the whole list of instances that are to run and adds to the 
 
 from __future__ import annotations
 
+import posixpath
+
 from launcher.config.problems import WARNING, type_name
 from launcher.server.address import (
     EVERY_INTERFACE,
+    LIKE_HOST,
     MAX_PORT,
     effective,
     effective_integer,
+    host_fault,
     server_address,
+    socket_path_fault,
 )
 from launcher.server.environment_checks import check_environment
 from launcher.server.extra_args_checks import check_extra_args
@@ -37,8 +42,10 @@ if TYPE_CHECKING:
 
 FIRST_FREE_PORT = 1024  # below, only root may listen
 LIKE_PORT = "write it like port = 8000"
-IN_QUOTES = {"host": 'write it like host = "127.0.0.1"', "uds": 'write it like uds = "/run/a.sock"'}
+IN_QUOTES = {"host": LIKE_HOST, "uds": 'write it like uds = "/run/a.sock"'}
 PERCENT = 100
+INFINITE = float("inf")
+PARALLEL_SIZES = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
 UTILIZATION = "gpu_memory_utilization"
 
 
@@ -73,11 +80,15 @@ def _address_hint(address: Address, ports: set[int]) -> str:
 
 def _is_address(instance: Instance, problems: Problems) -> bool:
     good = True
-    for name in ("host", "uds"):
+    for name, find_fault in (("host", host_fault), ("uds", socket_path_fault)):
         option = instance.option(name)
-        if option is not None and not isinstance(option.value, str):
-            found = type_name(option.value)
-            problems.add(option.path, f"'{name}': expected a string, got {found}", IN_QUOTES[name])
+        value = option.value if option else None
+        if option is None or (isinstance(value, str) and "\0" in value):
+            continue  # a NUL `plan_flags` refuses
+        found = f"expected a string, got {type_name(value)}", IN_QUOTES[name]
+        fault = find_fault(value) if isinstance(value, str) else found
+        if fault is not None:
+            problems.add(option.path, f"'{name}': {fault[0]}", fault[1])
             good = False
     option = instance.option("port")
     if option is not None:
@@ -100,7 +111,7 @@ def check_logs(instances: Instances, facts: Facts, problems: Problems) -> None:
     for instance in instances:
         path = log_path(instance)
         key = "log_file" if instance.control.log_file else "log_dir"
-        other = owners.setdefault(path, instance)
+        other = owners.setdefault(posixpath.normpath(path), instance)
         if other is not instance:
             message = f"'{instance.name}' and '{other.name}' both log to '{path}'"
             problems.add(instance.control_path(key), message, "give each its own log_file")
@@ -137,9 +148,11 @@ def _names_no_model(instance: Instance) -> bool:
     return all(effective(instance, name) is None for name in ("model", "model_tag", "config"))
 
 
-def check_gpus(instances: Instances, _facts: Facts, problems: Problems) -> None:
-    """Refuse fewer GPUs than the model is split over."""
+def check_gpus(instances: Instances, facts: Facts, problems: Problems) -> None:
+    """Refuse fewer GPUs than the model is split over, and parts that are none."""
     for instance in instances:
+        if is_vllm_module(facts.module):
+            _check_parallel_sizes(instance, problems)
         gpus = instance.control.gpu_ids
         if not isinstance(gpus, GpuIds) or _spans_nodes(instance):
             continue
@@ -153,6 +166,18 @@ def check_gpus(instances: Instances, _facts: Facts, problems: Problems) -> None:
             )
             hint = "name more GPUs in gpu_ids, or split the model over fewer"
             problems.add(instance.control_path("gpu_ids"), message, hint)
+
+
+def _check_parallel_sizes(instance: Instance, problems: Problems) -> None:
+    """Refuse sizes below one: vLLM's parser takes them (vllm/config/parallel.py does not)."""
+    for name in PARALLEL_SIZES:
+        option = instance.option(name)
+        value = option.value if option else None
+        if option is None or isinstance(value, bool) or not isinstance(value, int):
+            continue  # the catalogue tells what is no integer
+        if value < 1:
+            message = f"'{name}': expected an integer of at least 1, got {value}"
+            problems.add(option.path, message, "write 1 or more")
 
 
 def check_gpu_sharing(instances: Instances, facts: Facts, problems: Problems) -> None:
@@ -184,6 +209,8 @@ def _check_utilization(instance: Instance, problems: Problems) -> None:
     value = option.value if option else None
     if option is None or isinstance(value, bool) or not isinstance(value, int | float):
         return
+    if not -INFINITE < value < INFINITE:
+        return  # `plan_flags` refuses it, as it does for any option
     if not 0 < value <= 1:
         message = f"'{UTILIZATION}': expected a share above 0, up to 1, got {value}"
         hint = f"write {value / PERCENT:g}" if 2 <= value <= PERCENT else "write 0.9"  # noqa: PLR2004

@@ -60,11 +60,18 @@ class _Reading:
     """Collects the values of one cluster, where they came from, and what was wrong."""
 
     def __init__(
-        self, name: str, cluster: Cluster, environ: Mapping[str, str], problems: Problems
+        self,
+        name: str,
+        cluster: Cluster,
+        environ: Mapping[str, str],
+        problems: Problems,
+        *,
+        elsewhere: bool,
     ) -> None:
         self.name = name
         self.cluster = cluster
-        self.environ = environ
+        self.environ = {} if elsewhere else environ  # what this machine says is of no interest
+        self.elsewhere = elsewhere
         self.problems = problems
         self.origins: dict[str, str] = {}
         self.good = True
@@ -80,7 +87,7 @@ class _Reading:
             wanted = written.removeprefix(REFERENCE)
             self.origins[key] = wanted
             value = self.environ.get(wanted, "")
-            if not value:
+            if not value and not self.elsewhere:
                 message = f"'{key}': the variable '{wanted}' is not set"
                 self.refuse(key, message, f"export {wanted}, or write the value itself")
             return value or None
@@ -121,7 +128,7 @@ def find_membership(
 
     `elsewhere`: the machine is not this one, so that nothing it would say is missed.
     """
-    reading = _Reading(name, cluster, environ, problems)
+    reading = _Reading(name, cluster, environ, problems, elsewhere=elsewhere)
     nodes = reading.number("nodes", NODES, 1_000_000)
     rank = reading.number("rank", RANK, 1_000_000)
     leader = _find_leader(reading)

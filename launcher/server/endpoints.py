@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from launcher.config.problems import type_name
 from launcher.config.reader import Refusal, path_name
-from launcher.server.address import EVERY_INTERFACE, MAX_PORT, Address, server_address
+from launcher.server.address import (
+    EVERY_INTERFACE,
+    MAX_PORT,
+    Address,
+    server_address,
+    socket_path_fault,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +18,6 @@ if TYPE_CHECKING:
     from launcher.config.reader import Problems
     from launcher.server.model import Instance, MasterConfig
 
-LONGEST_SOCKET = 107  # bytes of a UNIX socket's path (unix(7))
 _HINT = 'write it like "127.0.0.1:9180"; "0.0.0.0:9180" for every interface'
 
 
@@ -45,10 +50,9 @@ def read_socket_path(value: TomlValue) -> str:
         Refusal: anything else.
     """
     path = path_name(value)
-    size = len(path.encode("utf-8", "surrogateescape"))
-    if size > LONGEST_SOCKET:
-        message = f"the path of a socket has at most {LONGEST_SOCKET} bytes, this has {size}"
-        raise Refusal(message, "put it in a folder with a shorter path")
+    fault = socket_path_fault(path)
+    if fault is not None:
+        raise Refusal(*fault)
     return path
 
 

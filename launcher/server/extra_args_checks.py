@@ -49,7 +49,12 @@ def _is_flag(name: str, catalogue: Catalogue) -> bool:
 
 def _note_stranger(name: str, instance: Instance, catalogue: Catalogue, problems: Problems) -> None:
     """Warn of a flag that vLLM does not have: these words are passed on as they are."""
-    from launcher.server.catalogue.advice import explain_unknown  # noqa: PLC0415  (see options)
+    from launcher.server.catalogue.advice import (  # noqa: PLC0415  (see options)
+        STRANGER,
+        explain_unknown,
+    )
 
     message, hint = explain_unknown(catalogue, name)
+    if hint == STRANGER:  # it is in extra_args already
+        hint = "correct it, or leave it if this build of vLLM has it"
     problems.add(instance.extra_args_path, f"'extra_args': {message}", hint, severity=WARNING)

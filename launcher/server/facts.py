@@ -163,7 +163,7 @@ def local_model(instance: Instance) -> str | None:
     option = instance.option("model")
     value = option.value if option else None
     if isinstance(value, str) and value.startswith(("/", "./", "../", "~")):
-        return value
+        return value if "\0" not in value else None  # no path at all; `flags` refuses it
     return None
 
 
@@ -173,4 +173,4 @@ def _secret_files(config: LauncherConfig, enabled: tuple[Instance, ...]) -> tupl
         values += [(item.name, item.value) for item in instance.env]
         values += [(option.name, option.value) for option in instance.options]
     paths = (file_reference(name, value) for name, value in values)
-    return tuple(dict.fromkeys(path for path in paths if path))
+    return tuple(dict.fromkeys(path for path in paths if path and "\0" not in path))

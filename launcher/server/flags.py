@@ -82,7 +82,8 @@ def require_plain(value: TomlValue) -> None:
     for position, inner in enumerate(value if isinstance(value, list) else []):
         if isinstance(inner, bool | list):
             wanted = "strings, numbers or tables in the array"
-            raise Refusal(f"expected {wanted}, got {type_name(inner)}", "", (position,))
+            hint = "put it in quotes" if isinstance(inner, bool) else "leave out the inner brackets"
+            raise Refusal(f"expected {wanted}, got {type_name(inner)}", hint, (position,))
 
 
 def _require_text(value: str, at: Path) -> None:

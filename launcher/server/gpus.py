@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from launcher.config.problems import TomlValue
 
 EXPECTED = 'expected "all", "none" or GPU ids like "0,1"'
+LIKE = 'write [0, 1] or "0,1"'
 
 
 @record
@@ -49,10 +50,9 @@ def read_gpu_ids(value: TomlValue) -> GpuSelection:
     items = value if isinstance(value, list) else [value]
     for item in items:
         if isinstance(item, bool) or not isinstance(item, int):
-            hint = 'write [0, 1] or "0,1"' if isinstance(item, str) else ""
-            raise Refusal(f"{EXPECTED}, got {_described(value, item)}", hint)
+            raise Refusal(f"{EXPECTED}, got {_described(value, item)}", LIKE)
         if item < 0:
-            raise Refusal(f"{EXPECTED}, got {item}")
+            raise Refusal(f"{EXPECTED}, got {item}", 'write "none" for no GPU')
     if not items:
         raise Refusal(f"{EXPECTED}, got an empty array", 'write "none" for no GPU')
     return _distinct(tuple(str(item) for item in items))
@@ -103,7 +103,7 @@ def _id_hint(part: str) -> str:
     number = part.lower().removeprefix("gpu").lstrip(":")
     if number.isascii() and number.isdigit() and number != part:
         return f"write {number} for that GPU"
-    return f'write "{part.lower()}" alone' if part.lower() in {"all", "none"} else ""
+    return f'write "{part.lower()}" alone' if part.lower() in {"all", "none"} else LIKE
 
 
 def _distinct(ids: tuple[str, ...]) -> GpuIds:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from launcher.config.problems import ERROR, WARNING
+from launcher.server.facts import is_vllm_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +23,16 @@ def plan_command(master: MasterConfig, facts: Facts, problems: Problems) -> tupl
     if python.path is None:
         _note_missing(master, facts, problems)
         return ()
+    if master.python is not None and _lacks_vllm(facts):
+        message = f"'python': no vLLM was found beside '{python.path}'"
+        hint = "install vLLM there, or name the Python that has it"
+        problems.add(("master", "python"), message, hint, severity=WARNING)
     return (python.path, "-m", master.api_server_module)
+
+
+def _lacks_vllm(facts: Facts) -> bool:
+    """Tell whether nothing shows that the interpreter has vLLM: a path of its own may, unseen."""
+    return is_vllm_module(facts.module) and not facts.elsewhere and not facts.python.vllm_version
 
 
 def _note_missing(master: MasterConfig, facts: Facts, problems: Problems) -> None:

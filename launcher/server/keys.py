@@ -80,6 +80,15 @@ MASTER_KEYS = (
         "restarts are quick too. false: it ends then, and a restart imports vLLM again.",
     ),
     Key(
+        name="compile_first",
+        check=boolean,
+        expected="boolean",
+        default_words="true, but for vLLM's build for CPUs",
+        doc="Of several servers that would compile the same graph, with nothing in vLLM's cache, "
+        "one starts before the others, which read what it has compiled; see "
+        "[warm-starts.md](warm-starts.md).",
+    ),
+    Key(
         name="prefetch",
         check=one_of(*PREFETCHES),
         expected='"auto", "always" or "off"',

@@ -42,6 +42,7 @@ class MasterConfig:
     listen: tuple[str, int] | None = None
     start_mode: str = "auto"
     warm_keep: bool = True
+    compile_first: bool | None = None  # None: where it is not known to take longer
     prefetch: str = "auto"
     env: tuple[EnvSetting, ...] = ()
 

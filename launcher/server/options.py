@@ -5,7 +5,7 @@ from __future__ import annotations
 from launcher.config.problems import ERROR, WARNING
 from launcher.config.reader import Refusal
 from launcher.record import record
-from launcher.server.flags import find_fault, translate
+from launcher.server.flags import check_name, find_fault, translate
 from launcher.server.secret_values import SECRET_OPTIONS
 
 TYPE_CHECKING = False
@@ -41,6 +41,12 @@ def plan_flags(
     flags: list[Flag] = []
     targets: dict[str, str] = {}
     for option in instance.options:
+        try:
+            check_name(option.name)
+        except Refusal as refusal:
+            message = f"'{option.name}': {refusal.message}"
+            problems.add(option.path, message, refusal.hint, at_key=True)
+            continue
         known = _find_known(option, catalogue, problems, strict=strict)
         if known is not None:
             _note_doubles(option, known, targets, problems)

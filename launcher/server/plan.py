@@ -9,7 +9,7 @@ from launcher.process.spec import LogSpec, ProcessSpec, RestartPolicy, Variable
 from launcher.record import record, replace
 from launcher.server.address import EVERY_INTERFACE, health_probe, server_address
 from launcher.server.checks import CHECKS
-from launcher.server.compiling import find_compilers
+from launcher.server.compiling import Twin, find_twins
 from launcher.server.endpoints import check_endpoints
 from launcher.server.environment_checks import check_variable
 from launcher.server.facts import (
@@ -66,7 +66,7 @@ class InstancePlan:
     start: StartMode
     ahead: ReadAhead = ReadAhead()
     weights: ProcessSpec | None = None  # keeps the model's weights through its restarts
-    compiler: str = ""  # the instance that compiles the same graph before it
+    twin: Twin = Twin()  # the first of those that compile the same graph
     membership: Membership | None = None  # its part in a cluster; None: it is no part of one
 
     def is_worker(self) -> bool:
@@ -117,14 +117,13 @@ def plan_launch(config: LauncherConfig, facts: Facts) -> LaunchPlan:
     check_endpoints(config.master, enabled, problems)
     planned: list[InstancePlan] = []
     holders: dict[str, str] = {}  # GPU -> the instance planned on it last
-    shared = {setting.name: setting.value for setting in config.master.env}
-    compilers = find_compilers(enabled, shared, facts)
+    twins = find_twins(enabled, config.master, facts)
     for instance in map(with_weight_cache, map(with_drain, enabled)):
         after = _predecessors(instance, holders, facts)
-        compiler = compilers.get(instance.name, "")
-        before = (*after, compiler) if compiler and compiler not in after else after
+        twin = twins.get(instance.name, Twin())
+        before = (*after, twin.name) if twin.first and twin.name not in after else after
         each = _plan_instance(instance, config, facts, prefix, before, problems)
-        planned.append(replace(each, compiler=compiler))
+        planned.append(replace(each, twin=twin))
     _check_clusters(planned, problems)
     running = {instance.name for instance in enabled}
     return LaunchPlan(

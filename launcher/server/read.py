@@ -91,7 +91,9 @@ def _read_instances(value: TomlValue, problems: Problems) -> tuple[Instance, ...
     return tuple(
         _read_instance(name, inner, shared, problems)
         for name, inner in table.items()
-        if name not in SHARED_TABLES and _is_instance_name(name, problems)
+        if name not in SHARED_TABLES
+        and _is_instance_name(name, problems)
+        and _is_instance_table(inner, (*path, name), problems)
     )
 
 
@@ -132,7 +134,7 @@ def _is_instance_name(name: str, problems: Problems) -> bool:
 
 def _read_instance(name: str, value: TomlValue, shared: _Shared, problems: Problems) -> Instance:
     path = ("instance", name)
-    table = _read_instance_table(value, path, problems)
+    table: Mapping[str, TomlValue] = value if isinstance(value, dict) else {}
     for key, inner in table.items():
         if key not in INSTANCE_TABLES:
             _note_misplaced((*path, key), inner, problems)
@@ -181,16 +183,14 @@ def _note_misplaced(path: Path, value: TomlValue, problems: Problems) -> None:
     problems.unknown(path, INSTANCE_TABLES, hint)
 
 
-def _read_instance_table(
-    value: TomlValue, path: Path, problems: Problems
-) -> Mapping[str, TomlValue]:
+def _is_instance_table(value: TomlValue, path: Path, problems: Problems) -> bool:
     if isinstance(value, dict):
-        return value
+        return True
     message = f"expected a table, the settings of one instance, got {type_name(value)}"
     # Somebody who writes `port = 8000` below [instance] does not want an instance called 'port'.
     problems.add(path, message, f"write {dotted(path[1:])} in [instance.server] or "
                  "[instance.NAME.server]")  # fmt: skip
-    return {}
+    return False
 
 
 def _read_control(value: TomlValue, path: Path, problems: Problems) -> dict[str, object]:
@@ -276,7 +276,8 @@ def _env_value(value: TomlValue) -> str:
     if isinstance(value, int | float):
         return str(value)
     if not isinstance(value, str):
-        raise Refusal(f"expected a string, got {type_name(value)}")
+        hint = "write JSON into a string" if isinstance(value, list | dict) else "put it in quotes"
+        raise Refusal(f"expected a string, got {type_name(value)}", hint)
     return _without_nul(value)
 
 

@@ -42,6 +42,7 @@ KEY_SCHEMAS: dict[str, Schema] = {
     "python": STRING,
     "start_mode": {"enum": [*START_MODES]},
     "warm_keep": BOOLEAN,
+    "compile_first": BOOLEAN,
     "prefetch": {"enum": [*PREFETCHES]},
     "weight_cache": BOOLEAN,
     "unknown_flags": {"enum": ["error", "warn"]},

@@ -28,10 +28,13 @@ def resolve(name: str, value: str, facts: Facts) -> str:
     """Return the secret itself; a value that is no reference is the secret.
 
     Raises:
-        Refusal: the variable is not set, or the file cannot be read or is empty.
+        Refusal: the variable is not set, the file cannot be read or is empty, or no program can
+            be given such a value.
     """
     if not is_secret_name(name):
         return value
+    if "\0" in value:
+        raise Refusal("a NUL character cannot be passed to a program", "remove the NUL character")
     if facts.elsewhere and value.startswith((ENV, FILE)):
         return MASK  # the secret is on the other machine, and nothing is started here
     if value.startswith(ENV):
@@ -45,6 +48,8 @@ def resolve(name: str, value: str, facts: Facts) -> str:
     path = file_reference(name, value)
     if path is None:
         return value
+    if not path:
+        raise Refusal("'file:' names no file", 'write it like "file:/run/secrets/key"')
     fault = facts.secret_faults.get(path)
     if fault:
         raise Refusal(f"the file '{path}' {fault}", "mount the secret there, readable for us")

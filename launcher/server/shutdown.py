@@ -3,7 +3,8 @@
 `--shutdown-timeout` is vLLM's own: how long it finishes requests under way (vllm/config/vllm.py;
 0, its default, cuts them off). `stop_timeout_s` is ours: from SIGTERM to SIGKILL. The third is the
 container's: `docker stop -t`, `stop_grace_period` of compose, `terminationGracePeriodSeconds` of
-Kubernetes. Nobody tells a container its own; `VLLMD_CONTAINER_GRACE_S` is how it can be told.
+Kubernetes. Nobody tells a container its own; `VLLMD_CONTAINER_GRACE_S` is how it can be told. The
+process that keeps a server's weights is stopped after it, and needs time of its own.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from launcher.config.problems import WARNING
 from launcher.record import replace
 from launcher.server.address import effective_integer
 from launcher.server.model import ServerOption
+from launcher.server.weight_cache import keeper_stop_s
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,12 +80,14 @@ def _check_own(instance: Instance, problems: Problems) -> None:
 
 def _check_container(instance: Instance, facts: Facts, problems: Problems) -> None:
     grace_s = _seconds(facts.environ.get(GRACE_VARIABLE, ""))
-    own_s = instance.control.stop_timeout_s
+    keeper_s = keeper_stop_s(instance.control)
+    own_s = instance.control.stop_timeout_s + keeper_s
     if grace_s is None or own_s + OUR_OWN_S <= grace_s:
         return
+    sum_of = f" and {keeper_s:g} s for its weights" if keeper_s else ""
     message = (
-        f"'{instance.name}' may take {own_s:g} s to stop (stop_timeout_s), but the container is "
-        f"killed after {grace_s:g} s ({GRACE_VARIABLE})"
+        f"'{instance.name}' may take {own_s:g} s to stop (stop_timeout_s{sum_of}), but the "
+        f"container is killed after {grace_s:g} s ({GRACE_VARIABLE})"
     )
     hint = f"give the container {own_s + OUR_OWN_S:g} s, or lower stop_timeout_s"
     problems.add(instance.control_path("stop_timeout_s"), message, hint, severity=WARNING)

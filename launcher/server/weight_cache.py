@@ -2,7 +2,8 @@
 
 vLLM's own, `vllm preload`, with `--load-format ipc_cache` for the server (vllm/entrypoints/cli/
 preload.py and vllm/model_executor/model_loader/weight_cache, 0.31 and later; NVIDIA GPUs only). The
-server waits for it as long as it may take to start. This has not been run on a GPU.
+server waits for it as long as it may take to start, and maps its memory: the process is asked to
+stop only when the server has ended. This has not been run on a GPU.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from launcher.config.reader import Problems
     from launcher.process.spec import Variable
     from launcher.server.facts import Facts
-    from launcher.server.model import Instance
+    from launcher.server.model import ControlConfig, Instance
     from launcher.server.options import Flag
 
 KEY = "weight_cache"
@@ -30,6 +31,7 @@ SINCE = (0, 31)
 SERVERS_OWN = ("Frontend", "")  # groups of options that `vllm preload` does not have
 MEGABYTE = 1_000_000
 NAME = ".weights"  # behind the name of the instance
+STOP_S = 10.0  # it has no requests to finish
 
 
 def with_weight_cache(instance: Instance) -> Instance:
@@ -94,6 +96,11 @@ def _parsed(version: str) -> tuple[int, ...]:
     return tuple(int(part) if part.isdigit() else 0 for part in parts)
 
 
+def keeper_stop_s(control: ControlConfig) -> float:
+    """Return the seconds that the process may take to stop once its server has; 0 without one."""
+    return min(control.stop_timeout_s, STOP_S) if control.weight_cache else 0.0
+
+
 def plan_weights(  # noqa: PLR0913
     instance: Instance,
     flags: tuple[Flag, ...],
@@ -120,7 +127,8 @@ def plan_weights(  # noqa: PLR0913
         log=LogSpec(path=path, max_bytes=control.log_max_mb * MEGABYTE, keep=control.log_keep),
         gpus=gpus,
         restart=restart,
-        stop_timeout_s=control.stop_timeout_s,
+        stop_timeout_s=keeper_stop_s(control),
+        outlives=instance.name,
     )
 
 

@@ -73,6 +73,7 @@ def main() -> None:
     if request is None:
         _flush()
         os._exit(0)
+    _take_output(int(str(request["output"])))
     os.umask(mask)
     os.chdir(folder)
     _become(request, before, added)
@@ -119,7 +120,8 @@ def _import_all(modules: list[str]) -> list[str]:
 
 def _find_obstacle() -> str:
     """Say why nothing may be forked from here; empty if it may be."""
-    threads = [thread.name for thread in threading.enumerate() if thread.ident != _own_thread()]
+    me = threading.current_thread()
+    threads = [thread.name for thread in threading.enumerate() if thread is not me]
     if threads:
         return f"the import left a thread running ({', '.join(threads)})"
     torch = sys.modules.get("torch")
@@ -132,10 +134,6 @@ def _find_obstacle() -> str:
     os.waitpid(child, 0)
     left = len(os.listdir("/proc/self/task")) - 1
     return f"the import left {left} threads of a library running" if left else ""
-
-
-def _own_thread() -> int:
-    return threading.get_ident()
 
 
 def _stamp(site: str) -> tuple[int, ...]:
@@ -216,7 +214,8 @@ def _fork_again(told: int, tell: int, held: int, release: int) -> bool:
     os.close(tell)
     os.close(release)
     if os.read(held, 1) != b"!":
-        os._exit(0)  # the fork server was killed: nobody knows of us
+        # The fork server was killed. Perhaps it had told of us: this must not look like a good end.
+        os.kill(os.getpid(), signal.SIGKILL)
     os.close(held)
     return True
 
@@ -243,10 +242,6 @@ def _close(descriptors: list[int]) -> None:
 
 def _become(request: dict[str, object], before: dict[str, str], added: dict[str, str]) -> None:
     """Be the process that was asked for: run its module as `python -m` would."""
-    output = int(str(request["output"]))
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    os.close(output)
     _end_with_parent(int(str(request["parent"])))
     environment: dict[str, str] = dict(request["env"])  # type: ignore[call-overload]
     _replace_environment(environment, before, added)
@@ -257,6 +252,13 @@ def _become(request: dict[str, object], before: dict[str, str], added: dict[str,
         _let_workers_fork()
     code = _prepare_main(module, words)
     exec(code, sys.modules["__main__"].__dict__)  # noqa: S102  (as `python -m` does)
+
+
+def _take_output(output: int) -> None:
+    """Write to this from now on: what goes wrong is in the log of the one it goes wrong for."""
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.close(output)
 
 
 def _end_with_parent(parent: int) -> None:
@@ -319,6 +321,8 @@ def _refresh() -> None:
     import tempfile  # noqa: PLC0415
 
     multiprocessing.current_process().authkey = os.urandom(32)
+    # As `multiprocessing` does after a fork: the number is the fork server's until then.
+    getattr(threading.main_thread(), "_set_native_id", int)()
     random.seed()
     tempfile.tempdir = None
     numpy = sys.modules.get("numpy")

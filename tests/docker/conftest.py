@@ -58,7 +58,7 @@ def pyz() -> Path:
 
 @pytest.fixture(scope="session")
 def image(engine: Any, base: str, pyz: Path) -> str:
-    """Return the name of the image that the project's Dockerfile builds on plain Debian."""
+    """Return the id of the image that the project's Dockerfile builds on plain Debian."""
     assert pyz.is_file()
     return build_image(engine, base)
 

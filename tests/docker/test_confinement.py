@@ -7,7 +7,7 @@ import pytest
 from tests.support.containers import Boxes, Wish
 from tests.support.launching import Stub
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 TO_TMP = {"AUTO_INFER_VLLM_OVERRIDES": '{"instance": {"control": {"log_dir": "/tmp"}}}'}
 CONFINED = {

@@ -8,7 +8,7 @@ from tests.support.containers import Boxes, Wish, pids_in_container
 from tests.support.launching import Stub
 from tests.support.wait import wait_until
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 ORPHANS = "for n in 1 2 3 4 5; do (sleep 0.5 & sleep 0.2 &) ; done; exec sleep 60"
 ON_USR1 = "trap 'echo got-USR1; exit 6' USR1; echo ready; while :; do sleep 0.05; done"
@@ -102,7 +102,7 @@ def test_killed_main_program_gives_137(boxes: Boxes) -> None:
 
 def test_signal_is_passed_on_to_the_main_program(boxes: Boxes, options: dict[str, object]) -> None:
     box = boxes.start(Stub(), wish=Wish(command=("sh", "-c", ON_USR1), options=options))
-    wait_until(lambda: "ready" in box.stdout(), "the main program to be ready", 30)
+    wait_until(lambda: "ready" in box.stdout(), "the main program to be ready")
     box.signal("USR1")
     assert box.wait() == 6
     assert box.stdout() == "ready\ngot-USR1\n"
@@ -117,7 +117,7 @@ def test_second_signal_means_now(boxes: Boxes, options: dict[str, object]) -> No
         box.signal("TERM")
         return not box.is_running()
 
-    wait_until(is_told_once_more, "the end", 30)
+    wait_until(is_told_once_more, "the end")
     assert box.wait() == 137
 
 
@@ -138,15 +138,16 @@ def test_foreground_server_decides_the_code_and_is_seen_on_stdout(boxes: Boxes) 
     box = boxes.start(front, Stub(name="back"))
     assert box.wait() == 9
     assert "listening" in box.stdout()
-    assert "vllmd: back: stopped (exit code 0)" in box.said()
+    # By then it may not have begun to heed SIGTERM.
+    assert any(line.startswith("vllmd: back: stopped (") for line in box.said())
 
 
 def test_orphans_are_reaped(boxes: Boxes, options: dict[str, object]) -> None:
     box = boxes.start(Stub(), wish=Wish(command=("sh", "-c", ORPHANS), options=options))
     box.wait_healthy()
     own = 3 + bool(options["init"])  # the launcher, the server, the main program
-    wait_until(lambda: len(box.processes()) == own, "the orphans to be reaped", 30)
-    assert box.zombies() == []
+    wait_until(lambda: len(box.processes()) == own, "the orphans to be reaped")
+    box.wait_reaped()
 
 
 def test_shim_of_the_contract_runs_the_launcher(boxes: Boxes) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 # What README.md tells a reader to write.
 LINES = """\
@@ -29,13 +29,13 @@ ENTRYPOINT ["vllmd", "run", "--"]
 
 @pytest.fixture(scope="module")
 def bare(engine: Any, base: str, pyz: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return the name of an image that is the base and the one file."""
+    """Return the id of an image that is the base and the one file."""
     folder = tmp_path_factory.mktemp("bare")
     shutil.copy(pyz, folder)
     (folder / "Dockerfile").write_text(LINES.format(base=base))
-    name = f"{REPOSITORY}:bare"
-    engine.images.build(path=str(folder), tag=name, rm=True, labels={LABEL: "1"})
-    return name
+    tag = f"{REPOSITORY}:bare"
+    image, _ = engine.images.build(path=str(folder), tag=tag, rm=True, labels={LABEL: "1"})
+    return str(image.id)
 
 
 @pytest.fixture

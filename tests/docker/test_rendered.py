@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.commands import Commands
-from tests.support.containers import PYTHON
+from tests.support.containers import PYTHON, START_S
 from tests.support.launching import PROGRAMS, STUB, Stub, render_table
 from tests.support.rendering import require_tool
 from tests.support.wait import wait_until
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 
 class Project:
@@ -32,7 +32,7 @@ class Project:
     def run(self, *words: str) -> str:
         """Run a command of docker compose to its end; return what it printed."""
         done = subprocess.run(
-            [*self.words, *words], capture_output=True, text=True, check=False, timeout=120
+            [*self.words, *words], capture_output=True, text=True, check=False, timeout=START_S
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -62,7 +62,7 @@ def project(image: str, tmp_path: Path) -> Iterator[Project]:
 def test_rendered_project_comes_up_healthy_and_stops_in_its_grace(project: Project) -> None:
     project.run("up", "-d")
     wait_until(
-        lambda: "healthy after" in project.run("logs", "--no-color"), "a healthy server", 60.0
+        lambda: "healthy after" in project.run("logs", "--no-color"), "a healthy server", START_S
     )
     assert project.run("exec", "-T", "stub", "ls", "/logs").split() == ["vllm-server-a.log"]
     assert "ready" in project.run("exec", "-T", "stub", "vllmd", "status")

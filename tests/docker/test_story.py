@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 START_S = 480  # half a minute on two idle cores
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 README = Path(ROOT, "README.md")
 FILE = f"""\
@@ -99,7 +99,7 @@ def running(words: Sequence[str], folder: Path) -> Iterator[subprocess.Popen[byt
         yield process
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(START_S)
 
 
 def complete(port: int, model: str) -> Any:
@@ -130,7 +130,7 @@ def test_line_of_the_readme_serves_until_it_is_stopped_and_leaves_nothing(
 
         box.ask_to_stop(60)
 
-        assert process.wait(60) == 0
+        assert process.wait(START_S) == 0
     assert pids_in_container(container_id) == []
     assert not is_listening(port)
     assert "demo: stopped (exit code 0)" in (boxes.folder / "stderr").read_text().splitlines()[-1]

@@ -19,6 +19,7 @@ from launcher.bundle.lockfile import LockError, parse_lock, quoted, relocate_loc
 from launcher.bundle.manifest import ManifestError, set_channels
 from launcher.bundle.members import FILE, FOLDER, Member, plan_members
 from launcher.bundle.repodata import RepodataError, parse_repodata
+from launcher.bundle.tarball import open_tarball
 from launcher.errors import HostError
 
 LINES = (
@@ -109,6 +110,9 @@ def test_broken_tar_is_refused_and_stays_in_its_folder(
         folder = Path(name)
         (folder / "b.tar").write_bytes(raw[:length])
         (folder / "into").mkdir()
-        with contextlib.suppress(BundleError, HostError):
-            read_bundle(str(folder / "b.tar"), str(folder / "into"))
+        with (
+            contextlib.suppress(BundleError, HostError),
+            open_tarball(str(folder / "b.tar")) as tarball,
+        ):
+            read_bundle(tarball, str(folder / "into"))
         assert {path.name for path in folder.iterdir()} == {"b.tar", "into"}

@@ -35,6 +35,7 @@ from launcher.process.events import (
     Unlinked,
 )
 from launcher.process.fleet import Fleet, Member, State
+from launcher.process.gates import keepers_of
 from launcher.process.machine import step
 from launcher.process.spec import Exited, Killed, Link, ProcessSpec, RestartPolicy, Warm
 from launcher.record import replace
@@ -48,6 +49,8 @@ STATUSES = st.one_of(
     st.builds(Exited, code=st.integers(0, 255)), st.builds(Killed, signal=st.integers(1, 64))
 )
 NAMES = "abcd"
+KEEPER = "k"
+EVERYBODY = NAMES + KEEPER
 BUDGET = 2
 POLICIES = st.builds(
     RestartPolicy,
@@ -57,6 +60,15 @@ POLICIES = st.builds(
 )
 LINKS = (None, None, *(Link(host="h", port=1, rank=rank, nodes=2) for rank in (0, 1)))
 MOST_STARTS = {"no": 1, "on-failure": 1 + BUDGET, "always": 10**9}
+
+
+def with_keeper(specs: list[ProcessSpec], user: str) -> list[ProcessSpec]:
+    """Add one that keeps what this one uses, before it."""
+    keeper = server(KEEPER, outlives=user, probe=None)
+    others = [
+        replace(spec, after=(*spec.after, KEEPER)) if spec.name == user else spec for spec in specs
+    ]
+    return [keeper, *others]
 
 
 @st.composite
@@ -73,6 +85,9 @@ def fleets(draw: st.DrawFn) -> Fleet:
         changes["link"] = draw(st.sampled_from(LINKS))
         changes["warm"] = draw(st.sampled_from([None, Warm()]))
         specs.append(server(name, **changes))
+    user = draw(st.sampled_from([None, *(spec.name for spec in specs)]))
+    if user is not None:
+        specs = with_keeper(specs, user)
     if draw(st.booleans()):
         specs.append(main_program())
     members = tuple(Member(spec=spec) for spec in specs)
@@ -107,6 +122,7 @@ class Life(RuleBasedStateMachine):
             elif isinstance(action, Terminate):
                 assert action.name in self.living
                 assert action.name not in self.asked
+                assert not self.is_used(action.name), "it is asked when its user has ended"
                 self.asked.add(action.name)
             elif isinstance(action, Clear):
                 assert action.name in self.leftovers
@@ -124,6 +140,16 @@ class Life(RuleBasedStateMachine):
         for name in called_off:
             self.starting.remove(name)
             self.happen(CalledOff(name=name))
+
+    def is_used(self, name: str) -> bool:
+        """Tell whether anything is there of the process that uses what this one keeps.
+
+        But for one that hangs in the kernel and was given up: nothing can be done about it.
+        """
+        user = self.fleet.find(self.fleet.member(name).spec.outlives)
+        if user is None or user.state is State.ENDED:
+            return False
+        return user.spec.name in self.living or user.spec.name in self.leftovers
 
     def is_hurried(self) -> bool:
         """Tell whether nobody may speak before a start is over: cold ones take no time."""
@@ -169,7 +195,9 @@ class Life(RuleBasedStateMachine):
     @rule(data=st.data())
     def fall_sick(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(sorted(self.living)))
-        self.happen(Unhealthy(name=name, reason="no answer"))
+        member = self.fleet.find(name)
+        if member is None or not member.spec.outlives:  # who keeps something is never asked
+            self.happen(Unhealthy(name=name, reason="no answer"))
 
     @precondition(lambda self: self.code is None and not self.is_hurried())
     @rule(name=st.sampled_from(NAMES))
@@ -186,7 +214,7 @@ class Life(RuleBasedStateMachine):
         self.happen(Unlinked(name=name, reason="lost"))
 
     @precondition(lambda self: self.code is None and not self.is_hurried())
-    @rule(name=st.sampled_from(NAMES), command=st.sampled_from([StartOne, StopOne, RestartOne]))
+    @rule(name=st.sampled_from(EVERYBODY), command=st.sampled_from([StartOne, StopOne, RestartOne]))
     def command(self, name: str, command: type[StartOne | StopOne | RestartOne]) -> None:
         member = self.fleet.find(name)
         if member is None or self.fleet.stopping:
@@ -194,18 +222,29 @@ class Life(RuleBasedStateMachine):
         if command is StopOne:
             self.held.add(name)
         else:
-            self.held.discard(name)
-        if command is RestartOne or member.state not in {*ALIVE, State.WAITING}:
-            self.starts[name] = 0  # the budget is a fresh one
+            for keeper in keepers_of(member, self.fleet):
+                self.expect_start(keeper)
+            self.expect_start(member, anew=command is RestartOne)
         self.happen(command(name=name))
 
+    def expect_start(self, member: Member, *, anew: bool = False) -> None:
+        """Note that one is told to start: with a fresh budget, unless it runs or waits for that."""
+        name = member.spec.name
+        if anew or name in self.held or member.state not in {*ALIVE, State.WAITING}:
+            self.starts[name] = 0
+        self.held.discard(name)
+
     @precondition(lambda self: self.code is None and not self.is_hurried())
-    @rule(chosen=st.dictionaries(st.sampled_from(NAMES), st.sampled_from(["0", "1", "same"])))
+    @rule(chosen=st.dictionaries(st.sampled_from(EVERYBODY), st.sampled_from(["0", "1", "same"])))
     def reload(self, chosen: dict[str, str]) -> None:
         specs = []
+        keeper = self.fleet.find(KEEPER)
+        if (keeper.spec.outlives if keeper else "a") not in chosen:
+            chosen.pop(KEEPER, None)  # it is planned with its user
         for name, gpus in chosen.items():
             member = self.fleet.find(name)
-            spec = member.spec if member else server(name, probe=None)
+            outlives = "a" if name == KEEPER else ""
+            spec = member.spec if member else server(name, probe=None, outlives=outlives)
             specs.append(spec if gpus == "same" else replace(spec, after=(), gpus=gpus))
         if not self.fleet.stopping:
             self.held &= chosen.keys()
@@ -214,7 +253,8 @@ class Life(RuleBasedStateMachine):
         before = {member.spec.name: member.state for member in self.fleet.members}
         self.happen(Reloaded(specs=tuple(specs)))
         for name in pids:
-            assert self.fleet.member(name).state is before[name], "who did not change is left alone"
+            is_left_alone = self.fleet.member(name).state is before[name]
+            assert is_left_alone or self.fleet.stopping, "who did not change is left alone"
 
     @precondition(lambda self: self.code is None and self.living)
     @rule(data=st.data(), status=STATUSES, left=st.booleans())
@@ -244,6 +284,9 @@ class Life(RuleBasedStateMachine):
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
         self.happen(TimePassed())
+        for member in self.fleet.members:
+            if member.state is State.ENDED and member.spec.name not in self.living:
+                self.leftovers.discard(member.spec.name)  # given up
 
     @precondition(lambda self: self.code is not None)
     @rule()
@@ -267,7 +310,9 @@ class Life(RuleBasedStateMachine):
             self.happen(SpawnFailed(name=self.starting.pop(), reason="no"))
         if self.code is None:
             self.happen(StopAsked())
-        for rung_s in (3.0, SWEEP_S, KILL_WAIT_S, KILL_WAIT_S):
+        rungs = (3.0, SWEEP_S, KILL_WAIT_S, KILL_WAIT_S)
+        has_keeper = any(member.spec.outlives for member in self.fleet.members)
+        for rung_s in rungs * (2 if has_keeper else 1):
             if self.code is None:
                 self.now += rung_s
                 self.happen(TimePassed())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.commands import Commands
 from tests.support.launching import Launcher
 
 if TYPE_CHECKING:
@@ -19,3 +20,11 @@ def launcher(tmp_path: Path) -> Iterator[Launcher]:
     launcher = Launcher(tmp_path)
     yield launcher
     launcher.clean()
+
+
+@pytest.fixture
+def vllmd(tmp_path: Path) -> Commands:
+    """Return the command line in a folder of its own, beside a Python that has vLLM."""
+    commands = Commands(tmp_path)
+    commands.install_vllm()
+    return commands

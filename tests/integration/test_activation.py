@@ -15,6 +15,7 @@ from launcher.pixi.activation import ActivationError, Place, activate
 from launcher.pixi.manifest import Activation
 from tests.support.launching import STUB, Launcher, Stub
 from tests.support.pixi import PixiProject, make_project
+from tests.support.wait import PATIENCE_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +32,10 @@ def project(tmp_path: Path) -> PixiProject:
 
 
 def activated(
-    project: PixiProject, activation: Activation = NOTHING, within_s: float = 10, **more: str
+    project: PixiProject,
+    activation: Activation = NOTHING,
+    within_s: float = PATIENCE_S,
+    **more: str,
 ) -> dict[str, str]:
     place = Place(
         root=project.directory,

@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from tests.support.launching import Launcher, Stub, is_listening
+from tests.support.launching import ORPHANS, Launcher, Stub
 from tests.support.processes import children_of, status_field
 from tests.support.wait import wait_until
 
@@ -99,31 +99,32 @@ def test_launcher_started_without_standard_streams_serves_all_the_same(launcher:
     assert fds["0"] == "/dev/null"
     assert fds["1"] == fds["2"]
     assert fds["1"].startswith("pipe:")
-    wait_until(lambda: is_listening(stub.port), "the stub to listen")
+    wait_until(lambda: run.log().read_text() == "listening\n", "the stub to listen")
     run.signal(signal.SIGTERM)
     assert run.wait() == 0
-    assert run.log().read_text() == "listening\n"
 
 
 def test_idle_launcher_does_not_wake_up(launcher: Launcher) -> None:
     run = launcher.start(Stub(), Stub(name="b"))
     run.wait_healthy("a", "b")
-    time.sleep(0.3)  # the last words of the start
-    before = int(status_field(run.pid, "voluntary_ctxt_switches"))
-    time.sleep(2)  # the interval that is measured
-    assert int(status_field(run.pid, "voluntary_ctxt_switches")) - before <= 1
+
+    def wakeups() -> int:
+        before = int(status_field(run.pid, "voluntary_ctxt_switches"))
+        time.sleep(2)  # the interval that is measured
+        return int(status_field(run.pid, "voluntary_ctxt_switches")) - before
+
+    wait_until(lambda: wakeups() <= 1, "two seconds of sleep, after the last words of the start")
 
 
 def test_strangers_that_lose_their_parent_are_reaped(launcher: Launcher) -> None:
-    # The middle process ends at once; what it leaves behind ends later, as our adopted child.
-    orphans = "for n in 1 2 3; do (sleep 0.2 & sleep 0.1 &) ; done; exec sleep 30"
-    run = launcher.start(Stub(), command=("sh", "-c", orphans))
+    run = launcher.start(Stub(), command=("sh", "-c", ORPHANS))
     run.wait_healthy()
-    server, main = run.pid_of(), run.pid_of("main program")
-
-    wait_until(lambda: len(children_of(run.pid)) > 2, "strangers to be adopted", 5)
-    wait_until(lambda: set(children_of(run.pid)) == {server, main}, "strangers to be reaped", 5)
-    os.kill(main, signal.SIGKILL)
+    own = {run.pid_of(), run.pid_of("main program")}
+    wait_until(lambda: len(children_of(run.pid)) == 2 + 3, "strangers to be adopted")
+    for stranger in set(children_of(run.pid)) - own:
+        os.kill(stranger, signal.SIGKILL)
+    wait_until(lambda: set(children_of(run.pid)) == own, "strangers to be reaped")
+    os.kill(run.pid_of("main program"), signal.SIGKILL)
     assert run.wait() == 137
 
 

@@ -7,255 +7,13 @@ import os
 import pty
 import subprocess
 import sys
-from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.cli_texts import CONFIG, OK, TEXT, UNAVAILABLE, USAGE, WRONG
 from tests.support.commands import ROOT, Commands
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-OK, USAGE, UNAVAILABLE, CONFIG = 0, 64, 69, 78
 COMMANDS = ["run", "check", "plan", "explain", "schema", "demo-model"]
-TEXT = """\
-[master]
-python = "FOLDER/prefix/bin/python3"
-
-[instance.control]
-log_dir = "FOLDER/logs"
-
-[instance.server]
-max_model_len = 4096
-
-[instance.chat.control]
-gpu_ids = "0"
-
-[instance.chat.server]
-model = "org/chat"
-served_model_name = ["chat", "a b"]
-gpu_memory_utilization = 0.5
-enforce_eager = false
-api_key = "sesame"
-extra_args = ["--seed", "1"]
-
-[instance.embed.control]
-gpu_ids = "0"
-background = false
-
-[instance.embed.server]
-model = "org/embed"
-port = 8001
-host = "127.0.0.1"
-gpu_memory_utilization = 0.3
-
-[instance.embed.env]
-HF_HUB_OFFLINE = 1
-
-[instance.spare.control]
-enabled = false
-"""
-TEXT_PLAN = """\
-vLLM 0.32.0
-
-chat: 0.0.0.0:8000, GPUs 0, background
-  log   FOLDER/logs/vllm-server-chat.log
-  start cold (not tested on GPUs; write start_mode = "fork" to use it)
-  ahead nothing ('org/chat' is no folder)
-  env   PYTHONUNBUFFERED=1
-  env   CUDA_DEVICE_ORDER=PCI_BUS_ID
-  env   VLLM_API_KEY=***
-  env   CUDA_VISIBLE_DEVICES=0
-  FOLDER/prefix/bin/python3 -m vllm.entrypoints.openai.api_server
-    --max-model-len 4096                                         vllm.toml:8:1
-    --model org/chat                                             vllm.toml:14:1
-    --served-model-name chat 'a b'                               vllm.toml:15:1
-    --gpu-memory-utilization 0.5                                 vllm.toml:16:1
-    (enforce_eager = false: no flag)                             vllm.toml:17:1
-    --seed 1                                                     vllm.toml:19:1
-
-embed: 127.0.0.1:8001, GPUs 0, foreground
-  log   FOLDER/logs/vllm-server-embed.log
-  start cold (not tested on GPUs; write start_mode = "fork" to use it)
-  ahead nothing ('org/embed' is no folder)
-  after chat (they share a GPU)
-  env   PYTHONUNBUFFERED=1
-  env   CUDA_DEVICE_ORDER=PCI_BUS_ID
-  env   HF_HUB_OFFLINE=1
-  env   CUDA_VISIBLE_DEVICES=0
-  FOLDER/prefix/bin/python3 -m vllm.entrypoints.openai.api_server
-    --max-model-len 4096                                         vllm.toml:8:1
-    --model org/embed                                            vllm.toml:26:1
-    --port 8001                                                  --set instance.embed.server.port
-    --host 127.0.0.1                                             vllm.toml:28:1
-    --gpu-memory-utilization 0.3                                 vllm.toml:29:1
-
-spare: skipped, control.enabled is false
-"""
-SHELL_PLAN = """\
-# chat
-env \\
-  -u AUTO_INFER_VLLM_CONFIG \\
-  -u AUTO_INFER_VLLM_OVERRIDES \\
-  PYTHONUNBUFFERED=1 \\
-  CUDA_DEVICE_ORDER=PCI_BUS_ID \\
-  VLLM_API_KEY='***' \\
-  CUDA_VISIBLE_DEVICES=0 \\
-  FOLDER/prefix/bin/python3 -m vllm.entrypoints.openai.api_server \\
-  --max-model-len 4096 \\
-  --model org/chat \\
-  --served-model-name chat 'a b' \\
-  --gpu-memory-utilization 0.5 \\
-  --seed 1 \\
-  >> FOLDER/logs/vllm-server-chat.log 2>&1
-
-# embed
-env \\
-  -u AUTO_INFER_VLLM_CONFIG \\
-  -u AUTO_INFER_VLLM_OVERRIDES \\
-  PYTHONUNBUFFERED=1 \\
-  CUDA_DEVICE_ORDER=PCI_BUS_ID \\
-  HF_HUB_OFFLINE=1 \\
-  CUDA_VISIBLE_DEVICES=0 \\
-  FOLDER/prefix/bin/python3 -m vllm.entrypoints.openai.api_server \\
-  --max-model-len 4096 \\
-  --model org/embed \\
-  --port 8001 \\
-  --host 127.0.0.1 \\
-  --gpu-memory-utilization 0.3 \\
-  >> FOLDER/logs/vllm-server-embed.log 2>&1
-"""
-WRONG = '[master]\npython = "FOLDER/prefix/bin/python3"\nenabel = true\n'
-
-
-@pytest.fixture
-def vllmd(tmp_path: Path) -> Commands:
-    commands = Commands(tmp_path)
-    commands.install_vllm()
-    return commands
-
-
-# plan
-
-
-def test_plan_as_text_shows_everything_and_its_place(vllmd: Commands) -> None:
-    done = vllmd.run("plan", vllmd.write(TEXT), "--set", "instance.embed.server.port=8001")
-    assert (done.code, done.out, done.err) == (OK, TEXT_PLAN, "")
-
-
-def test_plan_as_text_escapes_what_would_move_the_cursor(vllmd: Commands) -> None:
-    note = '[instance.chat.env]\nNOTE = "a\\nb\\u001b[31m"\n'
-    done = vllmd.run("plan", vllmd.write(TEXT + note))
-    assert done.code == OK
-    assert "  env   NOTE=a\\nb\\x1b[31m\n" in done.out
-
-
-def test_plan_as_shell_is_commands(vllmd: Commands) -> None:
-    done = vllmd.run("plan", vllmd.write(TEXT), "--format", "shell")
-    assert (done.code, done.out, done.err) == (OK, SHELL_PLAN, "")
-
-
-def test_plan_as_shell_is_taken_by_a_shell(vllmd: Commands) -> None:
-    done = vllmd.run("plan", vllmd.write(TEXT), "--format", "shell")
-    subprocess.run(["sh", "-n"], input=done.out, text=True, check=True)
-
-
-def test_plan_as_json_has_the_documented_form(vllmd: Commands) -> None:
-    done = vllmd.run("plan", vllmd.write(TEXT), "--format", "json")
-    plan = json.loads(done.out)
-    assert (done.code, done.err) == (OK, "")
-    assert list(plan) == ["version", "instances", "skipped", "problems"]
-    assert plan["version"] == "0.32.0"
-    assert plan["skipped"] == [{"name": "spare", "reason": "control.enabled is false"}]
-    assert plan["problems"] == []
-    for instance in plan["instances"]:
-        assert {key: type(value) for key, value in instance.items()} == {
-            "name": str, "argv": list, "env": dict, "log_file": str, "background": bool,
-            "gpu_ids": str, "host": str if instance["host"] else type(None), "port": int,
-            "start": dict, "prefetch": dict, "cwd": str, "origins": dict,
-        }  # fmt: skip
-
-
-def test_plan_as_json_of_one_instance_is_exact(vllmd: Commands) -> None:
-    done = vllmd.run("plan", vllmd.write(TEXT), "--format", "json")
-    embed = json.loads(done.out)["instances"][1]
-    origins = embed.pop("origins")
-    assert embed == {
-        "name": "embed",
-        "argv": [
-            "FOLDER/prefix/bin/python3", "-m", "vllm.entrypoints.openai.api_server",
-            "--max-model-len", "4096", "--model", "org/embed", "--port", "8001",
-            "--host", "127.0.0.1", "--gpu-memory-utilization", "0.3",
-        ],
-        "env": {
-            "PYTHONUNBUFFERED": "1",
-            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
-            "HF_HUB_OFFLINE": "1",
-            "CUDA_VISIBLE_DEVICES": "0",
-        },
-        "log_file": "FOLDER/logs/vllm-server-embed.log",
-        "background": False,
-        "gpu_ids": "0",
-        "start": {
-            "mode": "cold",
-            "reason": 'not tested on GPUs; write start_mode = "fork" to use it',
-        },
-        "prefetch": {"files": [], "bytes": 0, "reason": "'org/embed' is no folder"},
-        "host": "127.0.0.1",
-        "port": 8001,
-        "cwd": "FOLDER",
-    }  # fmt: skip
-    assert origins["control.background"] == "vllm.toml:23:1"
-    assert origins["control.log_dir"] == "vllm.toml:5:1"
-    assert origins["control.enabled"] == "default"
-    assert origins["server.max_model_len"] == "vllm.toml:8:1"
-    assert origins["env.HF_HUB_OFFLINE"] == "vllm.toml:32:1"
-
-
-def test_plan_as_json_names_overrides_and_arguments_as_origins(vllmd: Commands) -> None:
-    env = {"AUTO_INFER_VLLM_OVERRIDES": '{"instance": {"chat": {"server": {"port": 9}}}}'}
-    done = vllmd.run(
-        "plan", vllmd.write(TEXT), "--format", "json", "--set", "instance.chat.server.seed=3",
-        env=env,
-    )  # fmt: skip
-    chat = json.loads(done.out)["instances"][0]
-    assert chat["port"] == 9
-    assert chat["origins"]["server.port"] == "AUTO_INFER_VLLM_OVERRIDES"
-    assert chat["origins"]["server.seed"] == "--set instance.chat.server.seed"
-
-
-def test_plan_as_json_holds_its_problems_and_nothing_is_on_stderr(vllmd: Commands) -> None:
-    done = vllmd.run("plan", vllmd.write(WRONG), "--format", "json")
-    assert (done.code, done.err) == (CONFIG, "")
-    assert json.loads(done.out)["problems"] == [
-        {
-            "severity": "error",
-            "path": "master.enabel",
-            "file": "vllm.toml",
-            "line": 3,
-            "column": 1,
-            "message": "unknown key 'enabel' in [master]",
-            "hint": "did you mean 'enable'?",
-        }
-    ]
-
-
-def test_plan_without_vllm_is_printed_and_says_what_is_missing(vllmd: Commands) -> None:
-    toml = '[master]\npython = "/no/python"\n[instance.a.server]\nmodel = "org/m"\n'
-    done = vllmd.run("plan", vllmd.write(toml))
-    assert done.code == UNAVAILABLE
-    assert done.err == (
-        "error: vllm.toml:2:10: 'python': there is no program '/no/python'\n"
-        '   2 | python = "/no/python"\n'
-        "     |          ^^^^^^^^^^^^\n"
-        "hint: correct the path, or install it there\n"
-    )
-    assert done.out.startswith("vLLM of unknown version\n\na: 0.0.0.0:8000, GPUs all, background\n")
-
-
-def test_plan_makes_nothing(vllmd: Commands) -> None:
-    vllmd.run("plan", vllmd.write(TEXT))
-    assert sorted(os.listdir(vllmd.folder)) == ["prefix", "vllm.toml"]
 
 
 # check
@@ -322,6 +80,12 @@ def test_check_for_another_version_asks_its_options(vllmd: Commands) -> None:
     assert vllmd.run("check", name, "--vllm-version", "0.17.0").code == OK
 
 
+def test_check_for_a_version_that_is_not_known_says_so(vllmd: Commands) -> None:
+    done = vllmd.run("check", vllmd.write(TEXT), "--vllm-version", "99.0")
+    assert done.code == OK
+    assert " (options as of vLLM 0.33.0, the nearest that is known)\n" in done.out
+
+
 # Sources that cannot be read
 
 
@@ -375,6 +139,27 @@ def test_config_with_a_name_that_is_not_text_is_refused(vllmd: Commands) -> None
     )
 
 
+@pytest.mark.parametrize("command", ["check", "kvbm check --config"])
+def test_config_without_end_is_refused(vllmd: Commands, command: str) -> None:
+    done = vllmd.run(*command.split(), "/dev/zero")
+    message = "this file has more than 16 MiB, too much for a configuration"
+    assert done.code == CONFIG
+    assert f"error: /dev/zero: {message}\nhint: name the TOML file\n" in done.out + done.err
+
+
+def test_config_with_an_endless_integer_is_refused_at_its_place(vllmd: Commands) -> None:
+    done = vllmd.run("check", vllmd.write(f"[guest]\ncpus = {'9' * 5000}\n"))
+    assert done.code == CONFIG
+    assert done.out.startswith("error: vllm.toml:2:8: an integer in this does not fit into 64 bits")
+
+
+def test_log_file_that_ends_like_a_folder_is_refused(vllmd: Commands) -> None:
+    words = ("--set", "instance.chat.control.log_file=/nowhere/")
+    done = vllmd.run("check", vllmd.write(TEXT), *words)
+    assert done.code == CONFIG
+    assert "the log '/nowhere/' is a folder\n" in done.out
+
+
 def test_problems_of_all_sources_are_told_at_once(vllmd: Commands) -> None:
     env = {"AUTO_INFER_VLLM_OVERRIDES": "[]"}
     done = vllmd.run("check", vllmd.write("x =\n"), "--set", "y", env=env)
@@ -408,6 +193,12 @@ def test_help_of_each_command_is_on_stdout(vllmd: Commands, command: str) -> Non
     assert done.out.startswith(f"usage: vllmd {command} ")
 
 
+@pytest.mark.parametrize("command", ["run", "demo-model"])
+def test_help_with_a_command_is_that_commands(vllmd: Commands, command: str) -> None:
+    done = vllmd.run("help", command)
+    assert (done.code, done.out, done.err) == (OK, vllmd.run(command, "--help").out, "")
+
+
 def test_help_names_every_command(vllmd: Commands) -> None:
     done = vllmd.run("--help")
     assert (done.code, done.err) == (OK, "")
@@ -434,11 +225,28 @@ WORDS = {
     "plan a b": "one word too many: 'b'\nhint: see 'vllmd plan --help'",
     "plan --set": "argument --set: expected one argument\nhint: see 'vllmd plan --help'",
     "demo-model": "the following arguments are required: DIR\nhint: see 'vllmd demo-model --help'",
+    "bundle install x --into=": "--into names no folder\nhint: write it like --into /app",
+    "generate ftp://x y": (
+        "'ftp://x' is not an address of a server\n"
+        "hint: write it like http://127.0.0.1:8000 or unix:/run/vllm.sock"
+    ),
     "run --wait-ready x": (
         "--wait-ready needs a main program to hold back\n"
         "hint: write it behind '--', like: vllmd run --wait-ready -- CMD"
     ),
 }
+
+
+def test_command_behind_the_hyphens_that_is_empty_is_refused(vllmd: Commands) -> None:
+    done = vllmd.run("run", "--", "")
+    message = "error: the command behind '--' is empty\nhint: name a program, or leave out '--'\n"
+    assert (done.code, done.err) == (USAGE, message)
+
+
+def test_words_that_would_move_the_cursor_are_escaped(vllmd: Commands) -> None:
+    done = vllmd.run("explain", "a\nb\x1b[31m")
+    assert done.code == USAGE
+    assert "has no option 'a\\nb\\x1b[31m'\n" in done.err
 
 
 @pytest.mark.parametrize("words", WORDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import time
@@ -13,7 +14,7 @@ import pytest
 
 from tests.support.launching import Stub
 from tests.support.require import require
-from tests.support.wait import wait_until
+from tests.support.wait import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,8 +37,8 @@ def run(launcher: Launcher) -> Run:
 def connected(launcher: Launcher) -> Iterator[socket.socket]:
     """Connect to the control socket."""
     with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(10)
         client.connect(launcher.socket())
+        client.settimeout(PATIENCE_S)
         yield client
 
 
@@ -93,15 +94,15 @@ def test_client_that_has_finished_writing_is_answered(launcher: Launcher) -> Non
         assert read_all(client).startswith(b"HTTP/1.1 200")
 
 
-@pytest.mark.timeout(60)
-def test_silent_clients_hold_up_nobody_and_are_dropped(launcher: Launcher, run: Run) -> None:
+def test_silent_clients_hold_up_nobody_and_are_dropped(launcher: Launcher) -> None:
+    run = launcher.start(Stub(), Stub(name="b"))
+    run.wait_healthy("a", "b")
     with contextlib.ExitStack() as stack:
         silent = [stack.enter_context(connected(launcher)) for _ in range(63)]
-        began = time.monotonic()
         assert ask(launcher, STATUS).startswith(b"HTTP/1.1 200")
         os.kill(run.pid_of("a"), signal.SIGKILL)
-        run.wait_for("a: ended without being asked (killed by SIGKILL)", 1)
-        assert time.monotonic() - began < 2
+        run.wait_for("a: ended without being asked (killed by SIGKILL)")
+        assert select.select(silent, [], [], 0)[0] == [], "nobody waited until they were dropped"
         used = cpu_ticks(run)
         assert [client.recv(1) for client in silent] == [b""] * 63
         assert cpu_ticks(run) - used < 20, "waiting for them costs no processor time"
@@ -113,8 +114,8 @@ def test_two_hundred_at_once_are_all_answered(launcher: Launcher) -> None:
         clients = [socket.socket(socket.AF_UNIX) for _ in range(200)]
         for client in clients:
             stack.enter_context(client)
-            client.settimeout(10)
             client.connect(launcher.socket())
+            client.settimeout(PATIENCE_S)
             client.sendall(STATUS)
         answers = [read_all(client)[:12] for client in clients]
     assert answers == [b"HTTP/1.1 200"] * 200
@@ -130,7 +131,7 @@ def test_clients_that_leave_at_any_moment_leak_nothing(launcher: Launcher, run: 
     with connected(launcher) as client:
         client.sendall(b"GET /logs/a?follow HTTP/1.1\r\n\r\n")
         client.recv(10)
-    wait_until(lambda: len(os.listdir(folder)) == before, "as many descriptors as before")
+    wait_until(lambda: len(os.listdir(folder)) <= before, "as many descriptors as before")
 
 
 def test_follower_that_does_not_read_costs_nothing(launcher: Launcher, run: Run) -> None:
@@ -153,13 +154,15 @@ def test_another_user_is_refused(launcher: Launcher) -> None:
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
-        os.fchdir(descriptor)
-        os.setuid(65534)
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect("vllmd.sock")
-            client.sendall(STATUS)
-            os.write(writer, client.recv(12))
-        os._exit(0)
+        try:
+            os.fchdir(descriptor)
+            os.setuid(65534)
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect("vllmd.sock")
+                client.sendall(STATUS)
+                os.write(writer, client.recv(12))
+        finally:
+            os._exit(0)
     os.close(writer)
     os.waitpid(child, 0)
     with os.fdopen(reader, "rb") as answer:

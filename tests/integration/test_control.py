@@ -12,12 +12,11 @@ import sys
 from typing import TYPE_CHECKING
 
 from tests.support.launching import Stub, is_listening
-from tests.support.wait import wait_until
+from tests.support.processes import open_files
+from tests.support.wait import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from tests.support.launching import Launcher, Run
-
-RESTARTED = {"restart": "on-failure"}
 
 
 def start_two(launcher: Launcher) -> Run:
@@ -55,10 +54,11 @@ def test_status_is_1_while_one_is_not_ready(launcher: Launcher) -> None:
 
 
 def test_status_shows_backoff_and_why(launcher: Launcher) -> None:
-    stubs = Stub(name="a"), Stub(name="b", control=RESTARTED, server={"stub_die": 7})
+    control = {"restart": "always"}  # the pauses grow until one is seen
+    stubs = Stub(name="a"), Stub(name="b", control=control, server={"stub_die": 7})
     launcher.start(*stubs).wait_for("b: starting it again in 2 s")
     found = launcher.wait_state("backoff", "b")
-    assert found["restarts"] == 2
+    assert found["restarts"] >= 2
     assert found["failure"].startswith("ended while starting (exit code 7) after")
 
 
@@ -107,13 +107,14 @@ def test_launcher_stays_when_all_have_been_stopped(launcher: Launcher) -> None:
 
 
 def test_start_during_a_stop_starts_afterwards(launcher: Launcher) -> None:
-    control = {"stop_timeout_s": 1}
+    control = {"stop_timeout_s": 600}
     run = launcher.start(Stub(control=control, server={"stub_ignore_term": True}))
     run.wait_healthy()
     assert launcher.ask("stop", "a").code == 0
-    asked = launcher.ask("start", "--wait", "a")
-    assert (asked.code, asked.stdout) == (0, "'a' starts when it has stopped\n'a' is ready\n")
-    assert launcher.status("a")["pid"] != run.pid_of("a")
+    asked = launcher.ask("start", "a")
+    assert (asked.code, asked.stdout) == (0, "'a' starts when it has stopped\n")
+    os.kill(run.pid_of("a"), signal.SIGKILL)
+    assert launcher.wait_state("ready")["pid"] != run.pid_of("a")
 
 
 def test_restart_waits_for_the_new_process(launcher: Launcher) -> None:
@@ -138,6 +139,14 @@ def test_unknown_instance_is_64_with_the_nearest(launcher: Launcher) -> None:
     asked = launcher.ask("stop", "caht")
     assert asked.code == 64
     assert asked.stderr == "error: there is no instance 'caht'\nhint: did you mean 'chat'?\n"
+
+
+def test_name_that_no_instance_can_have_is_64(launcher: Launcher) -> None:
+    launcher.start(Stub()).wait_healthy()
+    for verb, name in (("stop", "é"), ("logs", "a?lines=1"), ("start", "a b"), ("wake", "")):
+        asked = launcher.ask(verb, name)
+        message = f"error: there is no instance '{name}'\nhint: known here: a\n"
+        assert (asked.code, asked.stderr) == (64, message)
 
 
 def test_socket_is_for_its_owner_and_goes_with_the_launcher(launcher: Launcher) -> None:
@@ -219,7 +228,7 @@ def test_logs_are_followed_through_rotation_and_restart(launcher: Launcher) -> N
     assert launcher.ask("restart", "--wait", "a").code == 0
     wait_until(lambda: out.read_bytes().count(b"listening\n") == 2, "the lines of the next start")
     run.signal(signal.SIGTERM)
-    assert follower.wait(10) == 0
+    assert follower.wait(PATIENCE_S) == 0
     lines = out.read_bytes().splitlines()
     assert [line[:8] for line in lines[2:-1]] == [b"%08d" % number for number in range(25_000)]
 
@@ -227,7 +236,7 @@ def test_logs_are_followed_through_rotation_and_restart(launcher: Launcher) -> N
 def test_rotated_log_is_followed_without_a_gap(launcher: Launcher) -> None:
     control = {"log_max_mb": 1, "log_keep": 9}
     run = launcher.start(Stub(control=control, server={"stub_slow": 1, "stub_lines": 60_000}))
-    run.wait_for("a: started")
+    wait_until(launcher.listens, "the control socket")
     words = [sys.executable, "-m", "launcher", "logs", "-f", "-n", "99999", "a"]
     out = launcher.folder / "followed"
     with out.open("wb") as file:
@@ -235,7 +244,7 @@ def test_rotated_log_is_followed_without_a_gap(launcher: Launcher) -> None:
     run.wait_healthy()
     wait_until(lambda: b"listening\n" in out.read_bytes()[-20:], "the end of the log")
     follower.terminate()
-    follower.wait(10)
+    follower.wait(PATIENCE_S)
     assert (launcher.folder / "logs" / "vllm-server-a.log.5").exists()
     lines = out.read_bytes().splitlines()
     numbers = [int(line[:8]) for line in lines[:-1]]
@@ -261,6 +270,7 @@ def test_reload_restarts_only_what_changed(launcher: Launcher) -> None:
     assert launcher.wait_state("ready", "added")["pid"]
     assert launcher.wait_state("ready", "changed")["pid"] != run.pid_of("changed")
     assert launcher.status("same")["pid"] == run.pid_of("same")
+    run.wait_for("removed: stopped")
     names = [
         each["name"] for each in json.loads(launcher.ask("status", "--json").stdout)["instances"]
     ]
@@ -277,11 +287,7 @@ def test_removing_an_instance_closes_its_log(launcher: Launcher) -> None:
     run.wait_for("removed: stopped")
     log = str(run.log("removed"))
 
-    def is_open() -> bool:
-        folder = f"/proc/{run.pid}/fd"
-        return log in [os.readlink(f"{folder}/{each}") for each in os.listdir(folder)]
-
-    wait_until(lambda: not is_open(), "the log is closed")
+    wait_until(lambda: log not in open_files(run.pid), "the log is closed")
 
 
 def test_broken_reload_changes_nothing(launcher: Launcher) -> None:
@@ -297,7 +303,6 @@ def test_broken_reload_changes_nothing(launcher: Launcher) -> None:
 
 def test_hangup_reloads_too(launcher: Launcher) -> None:
     run = start_two(launcher)
-    launcher.write(Stub(name="b", port=launcher.status("b")["address"].rpartition(":")[2]))
     launcher.write(Stub(name="a"), Stub(name="c"))
     run.signal(signal.SIGHUP)
     run.wait_healthy("c")
@@ -320,5 +325,5 @@ def test_watch_refreshes_until_interrupted(launcher: Launcher) -> None:
     with watch.stdout:
         states = [json.loads(watch.stdout.readline()) for _ in range(2)]
         watch.send_signal(signal.SIGINT)
-    assert watch.wait(10) == 130
+    assert watch.wait(PATIENCE_S) == 130
     assert states[0]["launcher"]["uptime_s"] < states[1]["launcher"]["uptime_s"]

@@ -16,6 +16,7 @@ import pytest
 from launcher import __version__
 from tests.support.launching import ROOT, STUB, Run, Stub, can_bind, render_table
 from tests.support.require import skip_or_fail
+from tests.support.wait import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +61,7 @@ def alone(built: Path, tmp_path: Path) -> Path:
 def ask(pyz: Path, *words: str) -> str:
     done = subprocess.run(
         [*BARE, str(pyz), *words], env=ENVIRON, cwd=pyz.parent,
-        capture_output=True, text=True, check=False, timeout=60,
+        capture_output=True, text=True, check=False, timeout=PATIENCE_S,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
@@ -131,7 +132,7 @@ def run(alone: Path, stub: Stub) -> Iterator[Run]:
     run = Run(words, alone.parent, environ, None)
     yield run
     run.process.kill()
-    run.process.wait(10)
+    run.process.wait(PATIENCE_S)
 
 
 def test_one_file_starts_and_stops_a_server(run: Run, stub: Stub) -> None:
@@ -153,4 +154,4 @@ def test_one_file_sends_the_fork_server_out_of_itself(alone: Path, stub: Stub) -
         assert run.wait() == 0
     finally:
         run.process.kill()
-        run.process.wait(10)
+        run.process.wait(PATIENCE_S)

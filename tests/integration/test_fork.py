@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import os
 import re
 import select
@@ -17,8 +18,9 @@ from launcher.process.forkserver import ForkServer, Refused, Wanted, server_spec
 from launcher.process.spec import ProcessSpec, Warm
 from tests.support.fake_vllm import make_vllm
 from tests.support.launching import ROOT, Stub
+from tests.support.ports import free_port
 from tests.support.processes import all_pids, children_of, is_alive, read_proc, status_field
-from tests.support.wait import wait_until
+from tests.support.wait import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,10 +38,10 @@ def fork_server(run: Run) -> int:
     return int(re.findall(r"fork server \d+: importing \(pid (\d+)\)", run.stderr())[-1])
 
 
-def report_of(launcher: Launcher, mode: str, **env: str) -> dict[str, Any]:
+def report_of(launcher: Launcher, mode: str, port: int) -> dict[str, Any]:
     """Return what a server says of itself that was started in this mode."""
     path = launcher.folder / "report.json"
-    stub = Stub(server={"stub_report": str(path)}, port=18999, env=env)
+    stub = Stub(server={"stub_report": str(path)}, port=port)
     run = launcher.start(stub, master={"start_mode": mode})
     run.wait_healthy()
     report: dict[str, Any] = json.loads(path.read_text())
@@ -56,11 +58,12 @@ def test_forked_server_is_our_child_and_said_to_be_forked(launcher: Launcher) ->
     assert ", forked, waiting for" in run.stderr()
     assert status_field(run.pid_of("a"), "PPid") == str(run.pid)
     assert launcher.status("b")["forked"] is True
-    assert len(children_of(run.pid)) == 3  # one fork server for both
+    wait_until(lambda: len(children_of(run.pid)) == 3, "one fork server for both")
 
 
 def test_forked_server_is_like_a_cold_one(launcher: Launcher) -> None:
-    cold, fork = report_of(launcher, "cold"), report_of(launcher, "fork")
+    port = free_port()
+    cold, fork = report_of(launcher, "cold", port), report_of(launcher, "fork", port)
     assert {key: fork[key] for key in fork.keys() - OWN} == {
         key: cold[key] for key in cold.keys() - OWN
     }
@@ -119,7 +122,7 @@ def test_stopped_fork_server_costs_a_cold_start(launcher: Launcher) -> None:
     run.wait_healthy()
     os.kill(fork_server(run), signal.SIGSTOP)
     os.kill(run.pid_of("a"), signal.SIGKILL)
-    run.wait_for("a: a cold start, because the fork server did not fork in time", 20)
+    run.wait_for("a: a cold start, because the fork server did not fork in time")
     assert launcher.wait_state("ready")["forked"] is False
 
 
@@ -131,7 +134,23 @@ def test_stop_while_a_fork_is_awaited_is_heeded_at_once(launcher: Launcher) -> N
     run.wait_for("a: starting it again")
     launcher.wait_state("starting")
     run.signal(signal.SIGTERM)
-    assert run.wait(5) == 0
+    assert run.wait() == 0
+    assert "a cold start" not in run.stderr()  # the fork was not waited for
+    assert launcher.left() == []
+
+
+def test_stop_during_the_import_is_heeded_at_once(launcher: Launcher, tmp_path: Path) -> None:
+    site = make_vllm(tmp_path / "site")
+    (site / "vllm" / "__init__.py").write_text("import time\ntime.sleep(600)\n")
+    run = launcher.start(
+        Stub(server={"model": "org/model"}),
+        master={**FORK, "api_server_module": "vllm.entrypoints.openai.api_server"},
+        env={"PYTHONPATH": f"{site}:{ROOT}"},
+    )
+    run.wait_for("fork server 1: importing")
+    launcher.wait_state("starting")
+    run.signal(signal.SIGTERM)
+    assert run.wait(20) == 0
     assert launcher.left() == []
 
 
@@ -168,11 +187,11 @@ def test_what_leaves_the_session_of_a_forked_server_is_found(launcher: Launcher)
     run.wait_healthy()
     before = set(all_pids())
     run.signal(signal.SIGTERM)
-    assert run.wait(15) == 0
+    assert run.wait() == 0
     assert not before & set(launcher.left())
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(400)
 def test_twenty_starts_and_stops_leave_nothing(launcher: Launcher) -> None:
     run = launcher.start(Stub(), Stub(name="keep"), master=FORK)
     run.wait_healthy("a", "keep")
@@ -188,10 +207,9 @@ def test_twenty_starts_and_stops_leave_nothing(launcher: Launcher) -> None:
     for _ in range(20):
         asked.append(launcher.ask("restart", "a", "--socket", launcher.socket()).code)
         launcher.wait_state("ready")
-    last = sizes()
     assert set(asked) == {0}
-    assert last[:3] == first[:3]
-    assert last[3] <= first[3] + 1024  # kB
+    most = [*first[:3], first[3] + 1024]  # the last in kB
+    wait_until(lambda: all(map(operator.le, sizes(), most)), f"no more than {most}")
     assert "cold start" not in run.stderr()
 
 
@@ -246,7 +264,7 @@ def test_fork_server_with_a_thread_left_refuses() -> None:
     os.close(writer)
     wanted = Wanted(spec=spec, output=reader)
     assert server.want(wanted, 0.0) == []
-    select.select([server.descriptor], [], [], 20)
+    select.select([server.descriptor], [], [], PATIENCE_S)
     reason = "the fork server is of no use: the import left a thread running (left-behind)"
     assert server.tend(time.monotonic()) == [Refused(wanted=wanted, reason=reason)]
     os.waitpid(server.pid, 0)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.launching import Launcher, Stub
-from tests.support.processes import children_of, zombies_of
+from tests.support.launching import ORPHANS, Launcher, Stub
+from tests.support.processes import children_of, status_field, zombies_of
 from tests.support.require import require, require_program
 from tests.support.wait import wait_until
 
@@ -36,6 +36,15 @@ def inner_pid(run: Run) -> int:
     return wait_until(lambda: children_of(run.pid), "process 1 to be there")[0]
 
 
+def outer_pid(run: Run, name: str) -> int:
+    """Return the pid that a child of process 1 has outside; its own is the one that was said."""
+    said = str(run.pid_of(name))
+    for pid in children_of(inner_pid(run)):
+        if status_field(pid, "NSpid").split()[-1:] == [said]:
+            return pid
+    raise AssertionError(f"process 1 has no child {said}")
+
+
 def test_process_1_told_to_stop_ends_with_0(launcher: Launcher, namespace: tuple[str, ...]) -> None:
     run = launcher.start(Stub(), prefix=namespace)
     run.wait_healthy()
@@ -53,13 +62,14 @@ def test_process_1_tells_the_code_of_its_main_program(
 
 
 def test_process_1_reaps_strangers(launcher: Launcher, namespace: tuple[str, ...]) -> None:
-    orphans = "for n in 1 2 3; do (sleep 0.2 & sleep 0.1 &) ; done; exec sleep 30"
-    run = launcher.start(Stub(), prefix=namespace, command=("sh", "-c", orphans))
+    run = launcher.start(Stub(), prefix=namespace, command=("sh", "-c", ORPHANS))
     run.wait_healthy()
     pid = inner_pid(run)
-    wait_until(lambda: len(children_of(pid)) > 2, "strangers to be adopted", 5)
-    wait_until(lambda: len(children_of(pid)) == 2, "strangers to be reaped", 5)
-    assert zombies_of(pid) == []
+    own = {outer_pid(run, name) for name in ("a", "main program")}
+    wait_until(lambda: len(children_of(pid)) == 2 + 3, "strangers to be adopted")
+    for stranger in set(children_of(pid)) - own:
+        os.kill(stranger, signal.SIGKILL)
+    wait_until(lambda: set(children_of(pid)) == own, "strangers to be reaped")
     os.kill(pid, signal.SIGTERM)
     assert run.wait() == 143
 
@@ -95,11 +105,10 @@ def test_process_1_forks_servers_and_starts_them_again(
     stub = Stub(control={"restart": "on-failure"})
     run = launcher.start(stub, prefix=namespace, master={"start_mode": "fork"})
     run.wait_healthy()
-    server = children_of(inner_pid(run))[-1]
-    os.kill(server, signal.SIGKILL)
-    wait_until(lambda: run.stderr().count("forked, waiting") == 2, "a forked restart", 5)
-    wait_until(lambda: run.stderr().count("a: healthy after") == 2, "its health", 5)
-    assert zombies_of(inner_pid(run)) == []
+    os.kill(outer_pid(run, "a"), signal.SIGKILL)
+    wait_until(lambda: run.stderr().count("forked, waiting") == 2, "a forked restart")
+    wait_until(lambda: run.stderr().count("a: healthy after") == 2, "its health")
+    wait_until(lambda: zombies_of(inner_pid(run)) == [], "all that ended to be reaped")
     os.kill(inner_pid(run), signal.SIGTERM)
     assert run.wait() == 0
     assert launcher.left() == []

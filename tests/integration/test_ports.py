@@ -78,6 +78,46 @@ def test_unix_socket_that_another_program_listens_on_is_refused(launcher: Launch
         )
 
 
+def test_unix_socket_that_another_program_holds_is_refused(launcher: Launcher) -> None:
+    path = str(launcher.folder / "api.sock")
+    with socket.socket(socket.AF_UNIX) as holder:
+        holder.bind(path)  # and listens once its model is loaded
+        run = launcher.start(Stub(server={"uds": path}))
+        message = f"error: 'a' cannot listen: another program holds '{path}', and does not answer"
+        assert_nothing_started(launcher, run, f"{message} yet", "hint: stop it, or change uds")
+
+
+def test_unix_socket_of_a_server_that_has_ended_is_free(launcher: Launcher) -> None:
+    path = str(launcher.folder / "api.sock")
+    with socket.socket(socket.AF_UNIX) as former:
+        former.bind(path)
+        former.listen()
+    launcher.start(Stub(server={"uds": path})).wait_healthy()
+
+
+def test_unix_socket_that_is_a_file_is_left_alone(launcher: Launcher) -> None:
+    path = launcher.folder / "api.sock"
+    path.write_text("precious")
+    run = launcher.start(Stub(server={"uds": str(path)}))
+    run.wait_for("a: ended while starting")
+    assert path.read_text() == "precious"
+
+
+def test_unix_socket_in_no_folder_is_refused(launcher: Launcher) -> None:
+    folder = launcher.folder / "none"
+    run = launcher.start(Stub(server={"uds": f"{folder}/api.sock"}))
+    message = f"'{folder}/api.sock': there is no folder '{folder}'"
+    hint = "hint: make the folder, or change uds"
+    assert_nothing_started(launcher, run, f"error: 'a' cannot listen: {message}", hint)
+
+
+def test_unix_socket_that_is_a_folder_is_refused(launcher: Launcher) -> None:
+    folder = str(launcher.folder)
+    run = launcher.start(Stub(server={"uds": folder}))
+    message = f"error: 'a' cannot listen: '{folder}' is a folder"
+    assert_nothing_started(launcher, run, message, "hint: name a file in it as uds")
+
+
 def test_address_of_another_machine_is_refused(launcher: Launcher) -> None:
     stub = Stub(server={"host": "192.0.2.1"})  # set aside for documentation (RFC 5737)
     run = launcher.start(stub)

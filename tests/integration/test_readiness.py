@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.launching import Launcher, Stub, is_listening
 from tests.support.require import require, require_program
+from tests.support.wait import PATIENCE_S
 
 
 def test_server_on_a_unix_socket_becomes_healthy(launcher: Launcher) -> None:
@@ -64,7 +65,9 @@ def test_server_on_every_interface_is_asked_on_loopback(launcher: Launcher) -> N
 def test_healthy_server_answers_its_users(launcher: Launcher, path: str) -> None:
     stub = Stub(server={"served_model_name": "tiny"})
     launcher.start(stub).wait_healthy()
-    with urllib.request.urlopen(f"http://127.0.0.1:{stub.port}{path}", timeout=5) as answer:
+    with urllib.request.urlopen(
+        f"http://127.0.0.1:{stub.port}{path}", timeout=PATIENCE_S
+    ) as answer:
         assert answer.status == 200
         assert ("tiny" if "models" in path else "stub") in answer.read().decode()
 

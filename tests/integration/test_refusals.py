@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.launching import STUB, Launcher, free_port
+from tests.support.launching import STUB, Launcher
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from tests.support.launching import Run

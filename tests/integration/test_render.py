@@ -185,6 +185,46 @@ def test_another_file_of_that_name_is_left_alone(vllmd: Commands) -> None:
     assert (folder / "compose.yaml").read_text() != "mine\n"
 
 
+def test_link_is_replaced_and_never_followed(vllmd: Commands) -> None:
+    example = ROOT / "model-configs" / "one-gpu.toml"
+    folder, mine = vllmd.folder / "one-gpu-compose", vllmd.folder / "mine"
+    folder.mkdir()
+    (folder / "compose.yaml").symlink_to(mine)
+    done = vllmd.run("render", "compose", str(example), "-o", str(folder))
+    assert (done.code, mine.exists()) == (64, False)
+    _render(vllmd, "compose", example, "--force")
+    assert not (folder / "compose.yaml").is_symlink()
+    assert not mine.exists()
+    assert sorted(path.name for path in folder.iterdir()) == ["compose.yaml", "one-gpu.toml"]
+
+
+def test_pipe_in_the_place_of_a_file_is_not_opened(vllmd: Commands) -> None:
+    example = ROOT / "model-configs" / "one-gpu.toml"
+    folder = vllmd.folder / "out"
+    folder.mkdir()
+    os.mkfifo(folder / "compose.yaml")
+    done = vllmd.run("render", "compose", str(example), "-o", str(folder))
+    assert done.code == 64
+
+
+def test_quadlets_command_has_odd_values_as_they_are(vllmd: Commands) -> None:
+    quadlet = require_tool("integration", "quadlet")
+    text = """[instance.a.server]\nmodel = "/m/a $b %c/x"\nchat_template = '$A ${B} %h "'\n"""
+    (vllmd.folder / "odd.toml").write_text(text)
+    words = ("--set", """instance.a.server.chat_template='$A ${B} %h "'""")
+    folder = _render(vllmd, "quadlet", vllmd.folder / "odd.toml", *words)
+    done = subprocess.run(
+        [quadlet, "-dryrun"],
+        env={"QUADLET_UNIT_DIRS": str(folder), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    # systemd makes one of two, of dollars as of per cents.
+    assert '-v "/m/a $$b %%c:/m/a $$b %%c:ro"' in done.stdout
+    assert "$$A $${B} %%h" in done.stdout
+
+
 def test_rendering_twice_changes_nothing(vllmd: Commands) -> None:
     example = ROOT / "model-configs" / "one-gpu.toml"
     first = {path: path.read_text() for path in _render(vllmd, "quadlet", example).iterdir()}

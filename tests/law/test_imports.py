@@ -71,7 +71,8 @@ EFFECTS = (
     "server.catalogue.data", "server.catalogue.installed", "kvbm.loading",
     "demo.writer", "pixi.activation", "pixi.capture", "pixi.project",
     "bundle.apart", "bundle.archive", "bundle.by_pixi", "bundle.by_rattler", "bundle.generations",
-    "bundle.install", "bundle.progress", "bundle.tools", "bundle.verify", "bundle.wheels",
+    "bundle.install", "bundle.progress", "bundle.tarball", "bundle.tools", "bundle.verify",
+    "bundle.wheels",
 )  # fmt: skip
 FORBIDDEN_IN_PURE = frozenset(
     "os sys subprocess socket signal selectors select threading time tempfile shutil logging".split()  # noqa: E501, SIM905  (a table of words)

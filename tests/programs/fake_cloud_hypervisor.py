@@ -4,6 +4,7 @@ It takes the options of the real program that we use. FAKE_CH, a JSON object, tu
 
     version   "53.0.0": also decides the shape and code of errors, and what a stale socket does
     boot      "ok", "hang" (for ever, and every other call with it), "fail"
+    booted    "ok", "hang" (the guest runs, and the answer does not come)
     create    "ok", "fail"
     button    "obey", "ignore", "refuse"
     quit      "obey", "ignore"
@@ -34,6 +35,7 @@ from typing import Any
 KNOBS: dict[str, Any] = {
     "version": "53.0.0",
     "boot": "ok",
+    "booted": "ok",
     "create": "ok",
     "button": "obey",
     "quit": "obey",
@@ -175,6 +177,8 @@ class Guest:
         for source, event in KNOBS["events"]:
             self.emit(source, event)
         self._report(config)
+        while KNOBS["booted"] == "hang":
+            time.sleep(1)
 
     def _report(self, config: dict[str, Any]) -> None:
         if KNOBS["reports"]:
@@ -212,7 +216,8 @@ class Guest:
 
     def end(self) -> None:
         """End as the real one does: its sockets go with it."""
-        os.unlink(self.api)
+        with contextlib.suppress(FileNotFoundError):  # two who end it at once
+            os.unlink(self.api)
         os._exit(0)
 
     def info(self) -> dict[str, Any]:

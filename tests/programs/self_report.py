@@ -9,11 +9,12 @@ import contextlib
 import ctypes
 import gc
 import json
+import locale
 import multiprocessing
 import os
 import random
-import resource
 import sys
+import threading
 
 
 def write_report(path: str) -> None:
@@ -55,7 +56,12 @@ def inner_life() -> dict[str, object]:
         "random": random.random(),  # noqa: S311  (it is compared)
         "authkey": multiprocessing.current_process().authkey.hex(),
         "priority": os.nice(0),
-        "limits": [resource.getrlimit(each) for each in (resource.RLIMIT_NOFILE, 4)],
+        "limits": read_own("limits"),
+        "flags": str(sys.flags),
+        "kernel": [read_own(name) for name in ("oom_score_adj", "cgroup", "timerslack_ns")],
+        "stdin": [sys.stdin.read(), sys.stdin.isatty(), sys.stdin.encoding],
+        "main_thread": threading.main_thread().native_id == os.getpid(),
+        "locale": locale.setlocale(locale.LC_ALL),
         "cores": sorted(os.sched_getaffinity(0)),
         "death_signal": death_signal(),
     }

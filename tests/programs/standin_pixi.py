@@ -109,8 +109,8 @@ def changed_by_scripts(prefix: str, environ: dict[str, str]) -> dict[str, str]:
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
-    print(f"Error:   \u00d7 {message}", file=sys.stderr)
-    raise SystemExit(code)
+    print(f"Error:   \u00d7 {message}", file=sys.stderr, flush=True)
+    os._exit(code)  # py-rattler's threads may crash where the interpreter is taken down
 
 
 def parse(words: list[str], known: dict[str, tuple[int, int]]) -> tuple[dict[str, str], list[str]]:
@@ -157,20 +157,22 @@ def run(words: list[str]) -> int:
     if program is None:
         print(f"{command[0]}: command not found", file=sys.stderr)
         return NOT_FOUND
-    child = subprocess.Popen([program, *command[1:]], env=environ)
+    children: list[subprocess.Popen[bytes]] = []
     if NUMBERS >= (0, 51, 0):
-        forward_signals(child)
-    return tell_end(child.wait())
+        forward_signals(children)
+    children.append(subprocess.Popen([program, *command[1:]], env=environ))
+    return tell_end(children[0].wait())
 
 
-def forward_signals(child: subprocess.Popen[bytes]) -> None:
-    """Pass every signal on to the child itself, not to its group."""
+def forward_signals(children: list[subprocess.Popen[bytes]]) -> None:
+    """Pass every signal on to the child itself, not to its group, from when there is one."""
 
     def forward(number: int, _: object) -> None:
         if TRACE:
             with open(TRACE, "a", encoding="utf-8") as file:
                 file.write(f"{signal.Signals(number).name}\n")
-        child.send_signal(number)
+        for child in children:
+            child.send_signal(number)
 
     for name in FORWARDED:
         if name != "SIGINT" or not sys.stdin.isatty():
@@ -225,7 +227,7 @@ def install(words: list[str]) -> NoReturn:
     }
     with open(os.path.join(project.prefix, "conda-meta", "pixi"), "w", encoding="utf-8") as file:
         json.dump(marker, file)
-    os._exit(0)  # py-rattler's threads may crash where the interpreter is taken down
+    os._exit(0)  # as in `fail`
 
 
 async def install_locked(project: Project, path: str) -> None:

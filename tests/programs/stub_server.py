@@ -7,6 +7,7 @@ says when SIGUSR1 arrives. Every other flag is ignored, except these, each of wh
 misbehave in one way:
 
     --stub-slow S              healthy only after S seconds; until then connections are refused
+    --stub-gate FILE           ... only once FILE is there
     --headless                 serves no HTTP, as vLLM's workers on other machines do
     --stub-hang                never listens, lives on
     --stub-bind-only           binds its port, never listens: the SO_REUSEADDR trap
@@ -15,8 +16,7 @@ misbehave in one way:
     --stub-ignore-term         does not heed SIGTERM
     --stub-die CODE            ends at once with CODE
     --stub-die-after S         ends S seconds after it listens, with the code of --stub-code
-    --stub-freeze-after S      stops itself with SIGSTOP S seconds after it listens
-    --stub-sick-after S        answers every request with status 500 S seconds after it listens
+    --stub-sick-while FILE     answers every request with status 500 while FILE is there
     --stub-code CODE           that code (default 0)
     --stub-signal N            kills itself with signal N instead of ending with a code
     --stub-say TEXT            writes a line first; may be repeated
@@ -34,7 +34,6 @@ misbehave in one way:
 from __future__ import annotations
 
 import json
-import math
 import os
 import signal
 import socket
@@ -44,6 +43,7 @@ import time
 from tests.programs.self_report import write_report
 
 DEFAULT_WIDTH = 100
+GATE_S = 0.02
 
 
 class Flags:
@@ -80,6 +80,8 @@ def main(flags: Flags) -> None:
     if flags.has("--headless") or flags.has("--stub-hang"):
         wait_for_ever()
     time.sleep(flags.number("--stub-slow"))
+    while flags.has("--stub-gate") and not os.path.exists(flags.text("--stub-gate")):
+        time.sleep(GATE_S)
     server = bind(flags)
     if flags.has("--stub-bind-only"):
         print("bound", flush=True)
@@ -89,9 +91,6 @@ def main(flags: Flags) -> None:
     if flags.has("--stub-die-after"):
         signal.signal(signal.SIGALRM, lambda *_: leave(flags, int(flags.number("--stub-code"))))
         signal.setitimer(signal.ITIMER_REAL, flags.number("--stub-die-after"))
-    if flags.has("--stub-freeze-after"):
-        signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGSTOP))
-        signal.setitimer(signal.ITIMER_REAL, flags.number("--stub-freeze-after"))
     if flags.has("--stub-chatty"):
         signal.signal(signal.SIGALRM, lambda *_: print("chat", flush=True))
         pause = flags.number("--stub-chatty")
@@ -181,7 +180,6 @@ def serve(server: socket.socket, flags: Flags) -> None:
         context.load_cert_chain(flags.text("--ssl-certfile"), flags.text("--ssl-keyfile"))
         server = context.wrap_socket(server, server_side=True)
     kept = []
-    sick_at = time.monotonic() + flags.number("--stub-sick-after", math.inf)
     while True:
         try:
             connection, _ = server.accept()
@@ -192,7 +190,7 @@ def serve(server: socket.socket, flags: Flags) -> None:
             continue
         with connection:
             request = connection.recv(65536).decode("latin-1")
-            sick = time.monotonic() > sick_at
+            sick = os.path.exists(flags.text("--stub-sick-while"))
             connection.sendall(b"HTTP/1.1 500 Stub\r\n\r\n" if sick else answer(request, flags))
 
 

@@ -11,8 +11,9 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from tests.support.launching import ROOT, free_port, is_listening
-from tests.support.wait import wait_until
+from tests.support.launching import ROOT, is_listening, is_served
+from tests.support.ports import free_port
+from tests.support.wait import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -30,27 +31,32 @@ class ApiStub:
 
     def start(self, **options: object) -> None:
         """Start it, and wait until it listens: `delay=0.1` is its option `--delay 0.1`."""
+        self.kill()  # one that has ended waits to be reaped
         words = [sys.executable, "-m", "tests.programs.stub_api", "--port", str(self.port)]
         words += ["--log", str(self.log)]
         for name, value in options.items():
             words += [f"--{name.replace('_', '-')}", str(value)]
         self._process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL)
         path = str(options.get("uds", ""))
-        wait_until(
-            lambda: os.path.exists(path) if path else is_listening(self.port), "the stub listens"
-        )
+        wait_until(lambda: self._has_begun(path), "the stub listens")
+
+    def _has_begun(self, path: str) -> bool:
+        """Tell whether it listens; one that ends soon may have ended already."""
+        assert self._process is not None
+        ended = self._process.poll() is not None
+        return ended or (is_served(path) if path else is_listening(self.port))
 
     def kill(self) -> None:
         """End it, whatever it is doing."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(PATIENCE_S)
         self._process = None
 
     def wait_dead(self) -> None:
         """Wait until it has ended by itself."""
         assert self._process is not None
-        self._process.wait(20)
+        self._process.wait(PATIENCE_S)
 
     def answered(self) -> list[str]:
         """Return the prompts that it has answered."""
@@ -74,7 +80,7 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def vllmd(
-    *words: str, env: Mapping[str, str] | None = None, stdin: str = "", within_s: float = 25
+    *words: str, env: Mapping[str, str] | None = None, stdin: str = "", within_s: float = PATIENCE_S
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
@@ -106,7 +112,7 @@ class Batch:
         return ["batch", server, "-i", str(self.requests), "-o", str(self.results), *options]
 
     def run(
-        self, server: str, *options: str, within_s: float = 25
+        self, server: str, *options: str, within_s: float = PATIENCE_S
     ) -> subprocess.CompletedProcess[str]:
         """Run it to its end."""
         return vllmd(*self.words(server, *options), within_s=within_s)
@@ -123,6 +129,10 @@ class Batch:
     def lines(self) -> list[dict[str, Any]]:
         """Return the results; each line has to be one."""
         return [json.loads(line) for line in self.results.read_bytes().splitlines()]
+
+    def count(self) -> int:
+        """Return how many results there are, also while one is being written."""
+        return self.results.read_bytes().count(b"\n") if self.results.exists() else 0
 
     def size(self) -> int:
         """Return how large the results are."""
@@ -149,8 +159,19 @@ def request_line(custom_id: str, prompt: str, **body: object) -> str:
     return json.dumps(value) + "\n"
 
 
+def wait_said(process: subprocess.Popen[str], words: str) -> None:
+    """Read what a batch says until it says these words."""
+    assert process.stderr is not None
+    said = ""
+    for line in process.stderr:
+        said += line
+        if words in line:
+            return
+    raise AssertionError(f"it ended without {words!r}:\n{said}")
+
+
 def interrupt(process: subprocess.Popen[str], number: int = signal.SIGINT) -> tuple[int, str]:
     """Send a signal; return the exit code and what was said."""
     process.send_signal(number)
-    _, said = process.communicate(timeout=15)
+    _, said = process.communicate(timeout=PATIENCE_S)
     return process.returncode, said

@@ -9,6 +9,8 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tests.support.wait import PATIENCE_S
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -53,7 +55,7 @@ class Commands:
             stdout=stdout,
             stderr=subprocess.PIPE,
             check=False,
-            timeout=20,
+            timeout=PATIENCE_S,
             preexec_fn=obey_permissions if humble else None,
         )
         return Done(done.returncode, self._shown(done.stdout or b""), self._shown(done.stderr))

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 PYTHON = "/usr/bin/python3"  # of the base image
 CONFIG = "/model-configs/vllm.toml"
-START_S = 60.0
+START_S = 180.0  # only what is broken takes that long
+# The image's own check would be one more process, every now and then.
+NO_HEALTHCHECK = {"test": ["NONE"]}
 # The engine's own image that would remove what is left cannot be pulled; `Boxes.clean` does it.
 testcontainers_config.ryuk_disabled = True
 
@@ -60,6 +62,10 @@ class Box:
     def health(self) -> str:
         """Return what the HEALTHCHECK says: starting, healthy or unhealthy."""
         return str(self.details()["State"]["Health"]["Status"])
+
+    def checks(self) -> list[str]:
+        """Return what the last runs of the HEALTHCHECK have said, the latest one last."""
+        return [str(each["Output"]) for each in self.details()["State"]["Health"]["Log"] or ()]
 
     def stdout(self) -> str:
         """Return what it has written to stdout."""
@@ -128,8 +134,11 @@ class Box:
         table = self._container.top(ps_args="-eo pid,args")
         return [Process(pid=int(row[0]), words=row[1]) for row in table["Processes"]]
 
-    def zombies(self) -> list[Process]:
-        """Return its processes that nobody has reaped."""
+    def wait_reaped(self) -> None:
+        """Wait until it has no process that nobody has reaped."""
+        wait_until(lambda: not self._zombies(), f"no zombie in {self.name}", START_S)
+
+    def _zombies(self) -> list[Process]:
         return [each for each in self.processes() if status_field(each.pid, "State")[:1] == "Z"]
 
     def port(self, inner: int) -> int:
@@ -178,7 +187,8 @@ class Boxes:
 
     def run(self, wish: Wish) -> Box:
         """Run the image as wished."""
-        options = {"labels": {LABEL: self.mark}, **wish.options}
+        own = {"labels": {LABEL: self.mark}, "healthcheck": NO_HEALTHCHECK}
+        options = {**own, **wish.options}
         container = DockerContainer(self.image).with_kwargs(**options)
         container.with_exposed_ports(*wish.ports).with_envs(**wish.environ)
         if wish.command:

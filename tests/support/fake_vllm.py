@@ -18,9 +18,9 @@ signal.pause()
 """
 
 
-def make_vllm(folder: Path) -> Path:
+def make_vllm(folder: Path, preload: str = PRELOAD) -> Path:
     """Make a package that is called vLLM, of a version that has the weight cache."""
-    for module, text in (("openai/api_server", SERVER), ("cli/main", PRELOAD)):
+    for module, text in (("openai/api_server", SERVER), ("cli/main", preload)):
         path = folder / "vllm" / "entrypoints" / f"{module}.py"
         path.parent.mkdir(parents=True)
         path.write_text(text)

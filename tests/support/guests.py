@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from launcher.hypervisor.guest.seed import write_seed_image
 from launcher.hypervisor.model import SEED_CONFIG, SEED_OVERRIDES
 from tests.support.guest_images import HYPERVISOR, STUBS
-from tests.support.launching import ROOT, Asked, free_port, render_table
+from tests.support.launching import ROOT, Asked, render_table
+from tests.support.ports import free_port
 from tests.support.processes import MARK, kill_marked, marked_pids
 from tests.support.wait import wait_until
 
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     from launcher.hypervisor.guest.manifest import ImageManifest
 
 GUEST_PORT = 8000
+END_S = 180.0  # for `start` to end once the guest has to
 # An emulated guest on a busy machine: what takes 8 s when it is quiet.
-BOOT_S = 240.0
+BOOT_S = 600.0
 
 
 def stub_config(
@@ -51,13 +53,14 @@ def stub_config(
 class Guest:
     """One guest by name, started in a run directory of its own."""
 
-    def __init__(self, image: ImageManifest, name: str = "default") -> None:
+    def __init__(self, image: ImageManifest, other: str = "") -> None:
         # Short: the path of a socket has 107 bytes at most.
         self.folder = tempfile.mkdtemp(prefix="vm-")
         self.image = image
-        self.name = name
         self.port = free_port()
         self.mark = uuid.uuid4().hex
+        # This machine may have guests of its own, the default one above all.
+        self.name = f"test-{self.mark[:8]}{other}"
         self.seed = os.path.join(self.folder, "seed.img")
         self._started: list[subprocess.Popen[bytes]] = []
 
@@ -93,6 +96,7 @@ class Guest:
             "VLLMD_HYPERVISOR_ACCEL": "tcg",
             "VLLMD_HYPERVISOR_PUBLISH": f"{self.port}:{GUEST_PORT}",
             "VLLMD_HYPERVISOR_LOG_FILEPATH": self.log,
+            "VLLMD_HYPERVISOR_STOP_TIMEOUT": "120",
             **(extra or {}),
         }
 
@@ -123,7 +127,7 @@ class Guest:
                 texts.append(file.read().decode("utf-8", "replace"))
         return "\n".join(texts)
 
-    def ask(self, *words: str, env: Mapping[str, str] | None = None, limit_s: float = 120) -> Asked:
+    def ask(self, *words: str, env: Mapping[str, str] | None = None, limit_s: float = 300) -> Asked:
         """Run a command to its end."""
         done = subprocess.run(
             [*HYPERVISOR, *words],
@@ -181,5 +185,5 @@ class Guest:
         """Leave nothing running, and no file."""
         kill_marked(self.mark)
         for process in self._started:
-            process.wait(10)
+            process.wait(60)
         shutil.rmtree(self.folder)

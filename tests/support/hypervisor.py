@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from launcher.hypervisor.guest.seed import write_seed_image
 from launcher.hypervisor.identity import find_identity
 from launcher.hypervisor.model import SEED_CONFIG
+from launcher.hypervisor.rundir import RunDir
 from tests.support import tiny_guest
 from tests.support.launching import ROOT, Asked
 from tests.support.processes import MARK, kill_marked, marked_pids
@@ -49,13 +50,15 @@ class Host:
 
     hello = HELLO  # what a guest's console says once it has booted
     memory = 32 << 20
-    within_s = 30.0  # for a guest to boot
+    within_s = 90.0  # for a guest to boot
 
     def __init__(self, backend: str) -> None:
         # Short: the path of a socket has 107 bytes at most.
         self.folder = Path(tempfile.mkdtemp(prefix="hv-"))
         self.backend = backend
         self.mark = uuid.uuid4().hex
+        # This machine may have guests of its own, the default one above all.
+        self.name = f"test-{self.mark[:8]}"
         self._started: list[subprocess.Popen[bytes]] = []
         for name in ("kernel", "config.img"):
             self.file(name, b"x" * 512)
@@ -74,9 +77,10 @@ class Host:
         return str(path)
 
     def environ(
-        self, extra: Mapping[str, str] | None = None, *, name: str = "default", guest: str = "obeys"
+        self, extra: Mapping[str, str] | None = None, *, other: str = "", guest: str = "obeys"
     ) -> dict[str, str]:
-        """Return the environment of a guest that behaves in this way."""
+        """Return the environment of a guest that behaves in this way, or of another beside it."""
+        name = self.name + other
         system = f"{name}.img"
         if not (self.folder / system).exists():
             self.file(system, b"x" * 512)
@@ -122,14 +126,19 @@ class Host:
         return process
 
     def run(self, *options: str, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        """Start a guest, and come back once it has said hello."""
-        process = self.start(*options, env=env)
+        """Start a guest, and come back once it has said hello, and its supervisor knows it."""
         log = Path(env["VLLMD_HYPERVISOR_LOG_FILEPATH"])
-        wait_until(
-            lambda: process.poll() is not None or (log.exists() and self.hello in log.read_text()),
-            f"the guest says hello; so far: {self.said()}",
-            self.within_s,
-        )
+        rundir = RunDir(path=str(self.rundir(env["VLLMD_HYPERVISOR_NAME"])))
+        former = _count(log, self.hello)
+        process = self.start(*options, env=env)
+
+        def is_up() -> bool:
+            state = rundir.find_state()
+            has_booted = state is not None and state.ready_at > 0
+            return has_booted and _count(log, self.hello) > former
+
+        wait_until(lambda: is_up() or process.poll() is not None, "the guest is up", self.within_s)
+        assert process.poll() is None, f"it ended at once: {self.said()}"
         return process
 
     def ask(
@@ -145,7 +154,7 @@ class Host:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
             cwd=self.folder,
             preexec_fn=before,
@@ -165,7 +174,7 @@ class Host:
             found.update(self.status(env))
             return bool(found["state"] == state)
 
-        wait_until(reached, f"status {state}; so far: {self.said()}", within_s=30)
+        wait_until(reached, f"status {state}; so far: {self.said()}", self.within_s)
         return found
 
     def said(self) -> str:
@@ -173,9 +182,9 @@ class Host:
         path = self.folder / "said"
         return path.read_text() if path.exists() else ""
 
-    def rundir(self, name: str = "default") -> Path:
+    def rundir(self, name: str = "") -> Path:
         """Return the run directory of a guest."""
-        return self.folder / "vllmd-hypervisor" / name
+        return self.folder / "vllmd-hypervisor" / (name or self.name)
 
     def left(self) -> list[str]:
         """Return what is left of all guests: processes, and files in run directories."""
@@ -194,7 +203,7 @@ class Host:
         """Leave nothing running, and no file."""
         kill_marked(self.mark)
         for process in self._started:
-            process.wait(10)
+            process.wait(60)
         shutil.rmtree(self.folder)
 
 
@@ -203,7 +212,7 @@ class RealHost(Host):
 
     hello = "Run /init as init process"
     memory = 512 << 20
-    within_s = 120.0
+    within_s = 240.0
 
     def __init__(self, image: ImageManifest) -> None:
         super().__init__(FAKE_CH)
@@ -214,7 +223,7 @@ class RealHost(Host):
         )
 
     def environ(
-        self, extra: Mapping[str, str] | None = None, *, name: str = "default", guest: str = "obeys"
+        self, extra: Mapping[str, str] | None = None, *, other: str = "", guest: str = "obeys"
     ) -> dict[str, str]:
         """Return the environment of a guest; a shell as init ignores the button."""
         words = [word for word in self.image.cmdline.split() if word != "quiet"]
@@ -227,7 +236,7 @@ class RealHost(Host):
                 "VLLMD_HYPERVISOR_CMDLINE": " ".join(words),
                 **(extra or {}),
             },
-            name=name,
+            other=other,
         )
 
 
@@ -256,4 +265,8 @@ class Listener:
 def kill(pid: int) -> None:
     """Kill a process, and wait until it has gone."""
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: find_identity(pid) is None, f"process {pid} has gone")
+    wait_until(lambda: find_identity(pid) is None, f"process {pid} has gone", within_s=60)
+
+
+def _count(log: Path, words: str) -> int:
+    return log.read_text().count(words) if log.exists() else 0

@@ -33,7 +33,8 @@ CHANGES = [
     "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 ]
 MAKING_S = 900
-PATIENCE_S = 120  # of a request to the engine
+RETRIES = '--aptopt=Acquire::Retries "5"'  # no part of what comes out
+PATIENCE_S = 600  # of a request to the engine
 DOCKERFILE = "dockers/infer-dev/Dockerfile"
 
 
@@ -84,7 +85,7 @@ def _root_file_system(name: str) -> Path:
         program = require_program(SUITE, "mmdebstrap")
         archive.parent.mkdir(parents=True, exist_ok=True)
         partial = archive.with_suffix(f".{os.getpid()}.tar")
-        words = [program, "--quiet", *RECIPE, str(partial)]
+        words = [program, "--quiet", RETRIES, *RECIPE, str(partial)]
         done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=MAKING_S)
         if done.returncode:
             partial.unlink(missing_ok=True)
@@ -94,20 +95,20 @@ def _root_file_system(name: str) -> Path:
 
 
 def build_image(client: Any, base: str, tag: str = "latest", **arguments: str) -> str:
-    """Build the project's Dockerfile on a base image; return the name of the image.
+    """Build the project's Dockerfile on a base image; return the image's id.
 
-    The build has the network of this machine: a test may serve what it fetches.
+    The tag is for people: another run of the suite may give it to another image meanwhile. The
+    build has the network of this machine: a test may serve what it fetches.
 
     Raises:
         AssertionError: it cannot be built; the build's output is shown.
     """
-    name = f"{REPOSITORY}:{tag}"
     try:
-        client.images.build(
-            path=ROOT, dockerfile=DOCKERFILE, tag=name, rm=True, forcerm=True, network_mode="host",
-            buildargs={"BASE": base, **arguments}, labels={LABEL: "1"},
+        image, _ = client.images.build(
+            path=ROOT, dockerfile=DOCKERFILE, tag=f"{REPOSITORY}:{tag}", rm=True, forcerm=True,
+            network_mode="host", buildargs={"BASE": base, **arguments}, labels={LABEL: "1"},
         )  # fmt: skip
     except BuildError as error:
         lines = "".join(str(line.get("stream", "")) for line in error.build_log)
         raise AssertionError(f"{error}\n{lines}") from None
-    return name
+    return str(image.id)

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING
 from launcher.config.document import parse_toml
 from launcher.config.problems import Origin, errors_of
 from launcher.errors import ConfigError
+from launcher.kvbm.layers import find_value
 from launcher.kvbm.loading import read_overrides
+from launcher.kvbm.render import as_data
 from launcher.kvbm.resolve import KvbmFacts, Layers, collect_layers, resolve, resolve_role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from launcher.config.problems import Problem
+    from launcher.config.problems import Problem, TomlValue
     from launcher.kvbm.model import KvbmConfig
 
 CPUS = 64
+ETCD = '[nova.discovery.etcd]\ncluster_id = "my-cluster"\n'
 
 
 def facts(*toml: str, env: Mapping[str, str] | None = None, cpus: int = CPUS) -> KvbmFacts:
@@ -93,3 +96,16 @@ def warnings(data: object = None, *toml: str, env: Mapping[str, str] | None = No
     found = problems(data, *toml, env=env)
     assert errors_of(found) == ()
     return [problem.message for problem in found]
+
+
+def nested(path: str, value: TomlValue) -> dict[str, TomlValue]:
+    """Return the tables around a value, by its dotted path."""
+    for part in reversed(path.split(".")):
+        value = {part: value}
+    assert isinstance(value, dict)
+    return value
+
+
+def at(config: KvbmConfig, path: str) -> TomlValue:
+    """Return what a configuration says at a dotted path."""
+    return find_value(as_data(config), tuple(path.split(".")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -12,8 +13,9 @@ import uuid
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
-from tests.support.processes import MARK, kill_marked, marked_pids
-from tests.support.wait import wait_until
+from tests.support.ports import free_port
+from tests.support.processes import MARK, kill_marked, marked_pids, status_field
+from tests.support.wait import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,22 +24,22 @@ if TYPE_CHECKING:
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 STUB = "tests.programs.stub_server"
 PROGRAMS = os.path.join(ROOT, "tests", "programs")
+# Three that lose their parent at once, and live on; then the program itself.
+ORPHANS = "for n in 1 2 3; do (sleep 600 &) ; done; exec sleep 600"
 CLOCK = re.compile(r"^\d\d:\d\d:\d\d ", re.MULTILINE)
-
-
-def free_port() -> int:
-    """Return a port that nobody holds now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def is_listening(port: int) -> bool:
     """Tell whether somebody accepts connections on a port of this machine."""
     with socket.socket() as probe:
-        probe.settimeout(1)
+        probe.settimeout(PATIENCE_S)
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def is_served(path: str) -> bool:
+    """Tell whether somebody accepts connections on a UNIX socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(path) == 0
 
 
 def can_bind(port: int) -> bool:
@@ -130,7 +132,23 @@ class Run:
         """Send a signal to the launcher."""
         self.process.send_signal(number)
 
-    def wait(self, within_s: float = 10) -> int:
+    def signal_together(self, *numbers: int) -> None:
+        """Send signals so that they arrive at the same moment, however busy the machine is."""
+        self.signal(signal.SIGSTOP)
+        wait_until(lambda: status_field(self.pid, "State")[:1] == "T", "the launcher to halt")
+        for number in (*numbers, signal.SIGCONT):
+            self.signal(number)
+
+    def insist(self, number: int) -> None:
+        """Send a signal again until it is heeded: too soon, it is the first one once more."""
+
+        def is_heeded() -> bool:
+            self.signal(number)
+            return "stopping now" in self.stderr() or self.process.poll() is not None
+
+        wait_until(is_heeded, "a stop at once")
+
+    def wait(self, within_s: float = PATIENCE_S) -> int:
         """Return the exit code, 128 + signal where a signal ended it."""
         try:
             code = self.process.wait(within_s)
@@ -138,7 +156,7 @@ class Run:
             raise AssertionError(f"still runs after {within_s:g} s:\n{self.stderr()}") from None
         return code if code >= 0 else 128 - code
 
-    def wait_for(self, words: str, within_s: float = 10) -> None:
+    def wait_for(self, words: str, within_s: float = PATIENCE_S) -> None:
         """Wait until stderr holds these words."""
 
         def has_come() -> bool:
@@ -226,7 +244,7 @@ class Launcher:
             env=self.environ(env),
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=PATIENCE_S,
             check=False,
         )
         return Asked(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
@@ -237,8 +255,7 @@ class Launcher:
 
     def listens(self) -> bool:
         """Tell whether somebody listens on the control socket: a killed launcher leaves it."""
-        with socket.socket(socket.AF_UNIX) as probe:
-            return probe.connect_ex(self.socket()) == 0
+        return is_served(self.socket())
 
     def status(self, name: str = "a") -> dict[str, Any]:
         """Return what `vllmd status` says of an instance."""
@@ -249,14 +266,14 @@ class Launcher:
         found: dict[str, Any] = next(each for each in instances if each["name"] == name)
         return found
 
-    def wait_state(self, state: str, name: str = "a", within_s: float = 30) -> dict[str, Any]:
+    def wait_state(self, state: str, name: str = "a") -> dict[str, Any]:
         """Wait until an instance is in a state; return what is said of it then."""
 
         def reached() -> dict[str, Any] | None:
             found = self.status(name)
             return found if found["state"] == state else None
 
-        found = wait_until(reached, f"'{name}' {state}", within_s)
+        found = wait_until(reached, f"'{name}' {state}")
         assert found
         return found
 
@@ -268,6 +285,6 @@ class Launcher:
         """Leave nothing running."""
         kill_marked(self.mark)
         for run in self.runs:
-            run.process.wait(10)
+            run.process.wait(PATIENCE_S)
             if run.process.stdout:
                 run.process.stdout.close()

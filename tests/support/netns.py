@@ -45,7 +45,7 @@ class Namespace:
     def run(self, *words: str, env: Mapping[str, str] | None = None) -> str:
         """Run a program that has to succeed; return what it says."""
         done = subprocess.run(
-            self.command(*words), env=env, capture_output=True, text=True, check=False, timeout=20
+            self.command(*words), env=env, capture_output=True, text=True, check=False, timeout=60
         )
         assert done.returncode == 0, f"{words}: {done.stderr}"
         return done.stdout
@@ -75,7 +75,9 @@ class Namespace:
             name: (link.get("master"), "UP" in link["flags"], self.addresses(name))
             for name, link in self.links().items()
         }
-        return links, self.ip("route show"), self.run("nft", "list", "ruleset")
+        # Whether somebody has plugged in is no setting, and shows a moment later.
+        routes = self.ip("route show").replace(" linkdown", "")
+        return links, routes, self.run("nft", "list", "ruleset")
 
     def close(self) -> None:
         self._holder.kill()

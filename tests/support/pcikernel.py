@@ -6,6 +6,7 @@ The files that it listens to are FIFOs: `unbind` of each driver, and `drivers_pr
 from __future__ import annotations
 
 import os
+import re
 import selectors
 import threading
 from typing import TYPE_CHECKING, Self
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from tests.support.hosttree import HostTree
+
+ADDRESS = re.compile(r"[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 
 
 class PciKernel:
@@ -66,8 +69,10 @@ class PciKernel:
             for key, _ in self._selector.select():
                 if key.fd == self._end:
                     return
-                address = os.read(key.fd, 4096).decode().strip()
-                self._tree.bind(address, self._chosen(address) if key.data == "probe" else "")
+                # Two that were written soon after each other come as one.
+                for address in ADDRESS.findall(os.read(key.fd, 4096).decode()):
+                    driver = self._chosen(address) if key.data == "probe" else ""
+                    self._tree.bind(address, driver)
 
     def _chosen(self, address: str) -> str:
         if address in self.refused:

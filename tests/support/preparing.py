@@ -58,7 +58,7 @@ class HostCommands:
             capture_output=True,
             text=True,
             check=False,
-            timeout=25,
+            timeout=120,
         )
         return Done(done.returncode, self._shown(done.stdout), self._shown(done.stderr))
 

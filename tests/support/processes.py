@@ -60,6 +60,16 @@ def is_alive(pid: int) -> bool:
     return status_field(pid, "State")[:1] not in {"", "Z", "X"}
 
 
+def open_files(pid: int) -> list[str]:
+    """Return what a process has open; what it closes meanwhile is left out."""
+    found = []
+    with contextlib.suppress(OSError):
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                found.append(os.readlink(f"/proc/{pid}/fd/{name}"))
+    return found
+
+
 def kill_marked(mark: str) -> list[int]:
     """Kill every process that carries the mark, until there is none; return those found first."""
     found = left = marked_pids(mark)

@@ -7,6 +7,8 @@ import os
 import subprocess
 from typing import TYPE_CHECKING, Any
 
+from tests.support.wait import PATIENCE_S
+
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
@@ -63,4 +65,4 @@ class RealParser:
         _trace: TracebackType | None,
     ) -> None:
         """End the child by ending its input."""
-        self._child.communicate(timeout=30)
+        self._child.communicate(timeout=PATIENCE_S)

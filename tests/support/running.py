@@ -12,12 +12,13 @@ import time
 from typing import TYPE_CHECKING
 
 from tests.support.processes import all_pids, read_proc, session_of
-from tests.support.wait import wait_until
+from tests.support.wait import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 MARKER = "VLLMD_TEST_RUN"
+STOP_S = 120.0
 
 
 class Running:
@@ -51,7 +52,7 @@ class Running:
 
         wait_until(said, f"the launcher to say {text!r}", timeout_s)
 
-    def stop(self, timeout_s: float = 60) -> int:
+    def stop(self, timeout_s: float = STOP_S) -> int:
         """Send SIGTERM and return the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.wait(timeout_s)
@@ -59,7 +60,7 @@ class Running:
     def wait(self, timeout_s: float) -> int:
         """Wait for the end and return the exit code."""
         code = self.process.wait(timeout_s)
-        self._thread.join(10)
+        self._thread.join(PATIENCE_S)
         return code
 
     def descendants(self) -> list[int]:
@@ -100,7 +101,7 @@ def running(
     finally:
         run.descendants()  # while the servers can still tell which sessions are theirs
         process.kill()
-        run.wait(10)
+        run.wait(PATIENCE_S)
         for pid in run.descendants():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

@@ -22,18 +22,21 @@ POWER_OFF = bytes.fromhex("66ba0406 66b80020 66ef".replace(" ", ""))  # PM1_CNT:
 RESET = bytes.fromhex("66baf90c b006 ee".replace(" ", ""))  # the reset register 0xcf9
 STAY = bytes.fromhex("f4 ebfd".replace(" ", ""))  # hlt, again and again
 
-OBEYS = LISTEN + AWAIT + POWER_OFF + STAY
+OBEYS = AWAIT + POWER_OFF + STAY
 IGNORES = STAY
 ENDS = POWER_OFF + STAY
 REBOOTS = RESET + STAY
 
 
 def render_kernel(then: bytes) -> bytes:
-    """Return a kernel that says hello, and goes on with one of the above."""
+    """Return a kernel that says hello, and goes on with one of the above.
+
+    It listens to the button before that: who has heard the hello may press it at once.
+    """
     # mov esi, the text's address
-    code = b"\xbe" + struct.pack("<I", 0) + SAY + then
+    code = LISTEN + b"\xbe" + struct.pack("<I", 0) + SAY + then
     text_at = LOAD_AT + HEADER + len(code)
-    code = b"\xbe" + struct.pack("<I", text_at) + SAY + then
+    code = LISTEN + b"\xbe" + struct.pack("<I", text_at) + SAY + then
     end = text_at + len(HELLO) + 1
     checksum = -(MAGIC + FLAGS) & 0xFFFFFFFF
     header = struct.pack(

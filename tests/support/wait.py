@@ -10,9 +10,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PAUSE_S = 0.01
+# Only a broken test waits that long; a loaded machine may well need most of it.
+PATIENCE_S = 60.0
 
 
-def wait_until(condition: Callable[[], T], what: str, within_s: float = 10.0) -> T:
+def wait_until(condition: Callable[[], T], what: str, within_s: float = PATIENCE_S) -> T:
     """Return the first true value of `condition`.
 
     Raises:

@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from launcher.server.catalogue.data import load_catalogue, load_environment
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 PYTHON = os.environ.get("VLLMD_TEST_VLLM_PYTHON", "")
 pytestmark = [
     pytest.mark.vllm,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(900),
 ]
 
 # Options that cannot be compared value by value, each with its reason.
@@ -140,7 +140,7 @@ def test_defaults_are_those_of_the_parser(parser: RealParser, catalogue: Catalog
     ]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(data=st.data())
 def test_any_text_reaches_any_string_option(
     parser: RealParser, catalogue: Catalogue, data: st.DataObject
@@ -158,7 +158,7 @@ def test_any_text_reaches_any_string_option(
     assert parse(parser, option, text) == meant
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(data=st.data())
 def test_any_table_reaches_any_free_json_option(
     parser: RealParser, catalogue: Catalogue, data: st.DataObject
@@ -178,7 +178,7 @@ def test_any_table_reaches_any_free_json_option(
     assert parse(parser, option, table) == table
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 @given(data=st.data())
 def test_a_text_refused_by_us_is_refused_by_vllm(
     parser: RealParser, catalogue: Catalogue, data: st.DataObject

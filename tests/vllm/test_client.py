@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.api_stub import Batch, vllmd
-from tests.support.launching import free_port
+from tests.support.ports import free_port
 from tests.support.require import require_module
 from tests.support.running import running
 from tests.support.wait import wait_until
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from tests.support.running import Running
 
-START_S = 240  # about 25 s on two idle cores
-REQUESTS = 500
+START_S = 480  # about 25 s on two idle cores
+REQUESTS = 1000  # for many times as long as it takes to kill the server
 KEY = "sk-of-the-test"
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 
 CONFIG = """
 [master]
@@ -100,10 +100,10 @@ def test_client_generates_chats_and_streams(server: Server) -> None:
         assert answer.usage.completion_tokens == 8
         assert len(answer.text) == 8
         assert answer.finish_reason == "length"
+        # How many pieces there are is up to the server: it joins those that wait.
         pieces = list(client.stream(messages, max_tokens=8, temperature=0, timeout=60_000))
         assert "".join(pieces) == answer.text
-        assert len(pieces) > 1
-        text = client.generate("Hello", max_tokens=4, timeout="batch_job").text
+        text = client.generate("Hello", max_tokens=4, temperature=0, timeout="batch_job").text
         assert len(text) == 4
 
 
@@ -111,11 +111,13 @@ def test_batch_over_a_server_that_is_killed_has_each_result_once(
     server: Server, tmp_path: Path
 ) -> None:
     batch = Batch(tmp_path)
-    batch.write((f"number {n}" for n in range(REQUESTS)), model="demo", max_tokens=12)
+    batch.write(
+        (f"number {n}" for n in range(REQUESTS)), model="demo", max_tokens=12, temperature=0
+    )
     run = batch.start("demo", "--config", str(server.config), "--concurrency", "16")
-    wait_until(lambda: batch.size() > 0 or run.poll() is not None, "a first result", 30)
+    wait_until(lambda: batch.count() > 0 or run.poll() is not None, "a first result")
     server.kill()
-    assert len(batch.lines()) < REQUESTS, "the server was killed too late"
+    assert batch.count() < REQUESTS, "the server was killed too late"
     _, said = run.communicate(timeout=START_S)  # the launcher starts it again
     assert run.returncode == 0, said
     assert "waiting for it, at most 10 min" in said
@@ -136,7 +138,6 @@ for model, path in ((BatchRequestInput, sys.argv[1]), (BatchRequestOutput, sys.a
 """
 
 
-@pytest.mark.timeout(180)
 def test_batch_files_are_those_of_vllms_own_batches(
     server: Server, vllm_python: str, tmp_path: Path
 ) -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.launching import free_port
 from tests.support.machines import two_machines
+from tests.support.ports import free_port
 from tests.support.running import running
 from tests.support.wait import wait_until
 
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from tests.support.machines import Machine
     from tests.support.running import Running
 
-START_S = 300  # about 40 s on two idle cores
-pytestmark = pytest.mark.timeout(900)
+START_S = 600  # about 40 s on two idle cores
+FOUND_S = 120
+pytestmark = pytest.mark.timeout(1800)
 TOKENS = 8
 
 
@@ -116,7 +117,7 @@ link_port = {free_port()}
 
 
 def _pid_of_server(run: Running) -> int:
-    run.wait_for("demo: started (pid ", 1)
+    run.wait_for("demo: started (pid ", FOUND_S)
     return int(run.stderr.split("demo: started (pid ")[1].split(")")[0])
 
 
@@ -127,7 +128,7 @@ def test_split_model_answers_again_after_its_worker_died(group: Group) -> None:
     leader, worker = group.runs
     former = [set(run.descendants()) for run in group.runs]
     os.kill(_pid_of_server(worker), signal.SIGKILL)
-    leader.wait_for("demo: lost the machine of rank 1", 30)
+    leader.wait_for("demo: lost the machine of rank 1", FOUND_S)
     group.wait_healthy(times=2)
     assert group.complete()["usage"]["completion_tokens"] == TOKENS
     assert not former[0] & set(leader.descendants())
@@ -141,6 +142,6 @@ def test_replicas_answer_and_the_worker_misses_its_leader(group: Group) -> None:
     # The leader gives requests to its replicas in turn: the other machine's among them.
     assert [group.complete()["usage"]["completion_tokens"] for _ in range(4)] == [TOKENS] * 4
     os.kill(_pid_of_server(group.runs[0]), signal.SIGKILL)
-    group.runs[1].wait_for("demo: lost its leader at", 30)
-    group.runs[1].wait_for("demo: stopped (", 60)
+    group.runs[1].wait_for("demo: lost its leader at", FOUND_S)
+    group.runs[1].wait_for("demo: stopped (", FOUND_S)
     group.stop()

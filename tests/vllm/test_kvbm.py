@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from launcher.cli.kvbm import main
-from tests.support.launching import free_port
+from tests.support.ports import free_port
 from tests.support.real_parser import RealParser
 from tests.support.running import running
 
-START_S = 240  # about 25 s on two idle cores
+START_S = 480  # about 25 s on two idle cores
 PROGRAMS = Path(__file__).parents[1] / "programs"
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 
 # The manual's complete example.
 SECTIONS = {

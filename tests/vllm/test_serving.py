@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.launching import free_port, is_listening
+from tests.support.launching import is_listening
+from tests.support.ports import free_port
 from tests.support.running import running
 from tests.support.wait import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-START_S = 240  # about 25 s on two idle cores
-pytestmark = pytest.mark.timeout(600)
+START_S = 480  # about 25 s on two idle cores
+pytestmark = pytest.mark.timeout(1200)
 
 INSTANCE = """
 [instance.{name}.server]
@@ -137,6 +138,6 @@ def test_killed_server_leaves_no_engine(tmp_path: Path, vllm_python: str, demo_m
         pid = int(started.split(")")[0])
         assert len(run.descendants()) > 1
         os.kill(pid, signal.SIGKILL)
-        assert run.wait(60) == 137
+        assert run.wait(START_S) == 137
         wait_until(lambda: run.descendants() == [], "the end of all its processes")
     assert "demo: ended without being asked (killed by SIGKILL)" in run.stderr

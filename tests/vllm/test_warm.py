@@ -7,13 +7,15 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from launcher.server.warm import CPU_MODULES, LATE, MODULES, SWITCHES
-from tests.support.launching import ROOT, free_port
+from tests.support.launching import ROOT
+from tests.support.ports import free_port
 from tests.support.processes import all_pids, children_of, read_proc, session_of, status_field
 from tests.support.running import Running, running
 from tests.support.wait import wait_until
@@ -22,7 +24,7 @@ from tests.vllm.test_serving import START_S, get, write_config
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 NAMES = ("first", "second", "cold")
 # What no two processes share, or what a forked one has on purpose.
 OWN = {"random", "numpy", "torch", "authkey", "argv", "env"}
@@ -88,6 +90,7 @@ def test_forked_servers_answer_as_cold_ones_and_come_back_soon(
 ) -> None:
     ports = {name: free_port() for name in NAMES}
     config = write_three(tmp_path, vllm_python, demo_model, ports)
+    before = set(children_of(os.getpid()))
     with running(["run", str(config)], {"PYTHONPATH": ROOT}) as run:
         for name in NAMES:
             run.wait_for(f"{name}: healthy", START_S)
@@ -98,11 +101,14 @@ def test_forked_servers_answer_as_cold_ones_and_come_back_soon(
         inside: dict[str, Any] = {name: get(ports[name], "/inside") for name in NAMES}
         compare(inside)
         check_workers(run, inside)
-        fork_server = int(re.findall(r"fork server 1: importing \(pid (\d+)\)", run.stderr)[0])
+        fork_server = fork_server_of(run)
         assert b"key-" not in read_proc(fork_server, "environ")
+        forked, cold = pids_of(run, "first")[0], pids_of(run, "cold")[0]
+        assert from_outside(forked) == from_outside(cold)
+        assert connections(forked).isdisjoint(connections(fork_server))
 
         os.kill(fork_server, signal.SIGKILL)
-        run.wait_for("fork server 1: ended (killed by SIGKILL)", 10)
+        run.wait_for("fork server 1: ended (killed by SIGKILL)", START_S)
         wait_until(lambda: run.stderr.count("ready after") == 2, "another fork server", START_S)
         assert {name: ask(ports[name], name) for name in NAMES} == texts
 
@@ -113,7 +119,35 @@ def test_forked_servers_answer_as_cold_ones_and_come_back_soon(
         assert len(pids_of(run, "second")) == 1
         assert run.stop() == 0
         assert run.descendants() == []
-        assert children_of(os.getpid()) == []
+        assert set(children_of(os.getpid())) <= before
+
+
+def fork_server_of(run: Running) -> int:
+    """Return the pid of the first fork server."""
+    return int(re.findall(r"fork server 1: importing \(pid (\d+)\)", run.stderr)[0])
+
+
+def from_outside(pid: int) -> dict[str, object]:
+    """Return what /proc says of a process, and what of it does not depend on the moment."""
+    fields = ("SigBlk", "SigIgn", "SigCgt", "Uid", "Gid", "Groups", "CapEff", "NoNewPrivs")
+    # proc(5), stat: the terminal is field 7, the nice value 19, the policy 41; ours begin with 3.
+    words = read_proc(pid, "stat").rpartition(b")")[2].split()
+    opened = {name: os.readlink(f"/proc/{pid}/fd/{name}") for name in "012"}
+    return {
+        **{name: status_field(pid, name) for name in fields},
+        **{name: read_proc(pid, name) for name in ("limits", "oom_score_adj", "cgroup")},
+        "terminal, nice, policy": (words[4], words[16], words[38]),
+        "folder": os.readlink(f"/proc/{pid}/cwd"),
+        "command": read_proc(pid, "cmdline").split(b"\0")[:3],
+        "stdin": opened["0"],
+        "output": opened["1"] == opened["2"] and opened["1"].partition(":")[0],
+    }
+
+
+def connections(pid: int) -> set[str]:
+    """Return the pipes and sockets that a process has open."""
+    opened = {os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")}
+    return {name for name in opened if name.startswith(("pipe:", "socket:"))}
 
 
 def ask(port: int, name: str) -> str:
@@ -162,6 +196,47 @@ def check_workers(run: Running, inside: dict[str, Any]) -> None:
     assert cores["first"] == cores["second"] == cores["cold"]
     memory = {name: proportional_kb(without_worker(pids)) for name, pids in sessions.items()}
     assert memory["first"] < memory["cold"] / 2
+
+
+@pytest.mark.timeout(1800)
+def test_twenty_starts_and_stops_leave_no_process_and_no_growth(
+    tmp_path: Path, vllm_python: str, demo_model: Path
+) -> None:
+    config = write_config(tmp_path, vllm_python, demo_model, {"a": free_port()})
+    config.write_text(f'[master]\ncontrol_socket = "{tmp_path}/s"\n'.join(
+        config.read_text().split("[master]\n")
+    ))  # fmt: skip
+    with running(["run", str(config)]) as run:
+        run.wait_for("a: healthy after", START_S)
+        start_again(run, tmp_path, 2)
+        first = sizes(run, spare_kb=4096)  # what is done once is done
+        for number in range(3, 23):
+            start_again(run, tmp_path, number)
+        assert run.stderr.count("forked, waiting") == 22
+        # Helpers of vLLM that look at the machine come and go.
+        wait_until(
+            lambda: all(now <= then for now, then in zip(sizes(run), first, strict=True)),
+            f"no more than {first}",
+            60,
+        )
+        assert run.stop() == 0
+        assert run.descendants() == []
+
+
+def start_again(run: Running, folder: Path, number: int) -> None:
+    """Restart the server, and wait until it is healthy for the `number`th time."""
+    words = [sys.executable, "-m", "launcher", "restart", "a", "--socket", f"{folder}/s"]
+    subprocess.run(words, check=True, timeout=120, capture_output=True)
+    wait_until(lambda: run.stderr.count("a: healthy after") == number, f"start {number}", START_S)
+
+
+def sizes(run: Running, spare_kb: int = 0) -> list[int]:
+    """Return what could grow: processes, descriptors, and the memory that is touched, in kB."""
+    fork_server = fork_server_of(run)
+    pids = (run.process.pid, fork_server)
+    opened = [len(os.listdir(f"/proc/{pid}/fd")) for pid in pids]
+    memory = sum(int(status_field(pid, "VmRSS").split()[0]) for pid in pids)
+    return [len(run.descendants()), len(children_of(run.process.pid)), *opened, memory + spare_kb]
 
 
 def test_import_reads_no_variable_that_servers_of_one_fork_server_may_differ_in(

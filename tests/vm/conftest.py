@@ -24,7 +24,7 @@ WITHOUT_CLOUD_HYPERVISOR = (
 collect_ignore = ["test_cloud_hypervisor.py"] if WITHOUT_CLOUD_HYPERVISOR else []
 
 # Booting under emulation takes long on a busy machine; the first test also builds the image.
-TIMEOUT_S = 900
+TIMEOUT_S = 2400
 
 
 def pytest_report_header() -> str:
@@ -37,7 +37,7 @@ def pytest_report_header() -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each test here the time that a guest may take."""
     for item in items:
-        if "vm" in item.path.parts and not item.get_closest_marker("timeout"):
+        if item.path.match("tests/vm/*.py") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(TIMEOUT_S))
 
 
@@ -53,8 +53,8 @@ def new_guest(image: ImageManifest) -> Iterator[Callable[..., Guest]]:
     """Make guests; whatever is left of them is killed, also after a failed test."""
     guests: list[Guest] = []
 
-    def make(name: str = "default", config: str = "", *, of: ImageManifest = image) -> Guest:
-        guest = Guest(of, name)
+    def make(other: str = "", config: str = "", *, of: ImageManifest = image) -> Guest:
+        guest = Guest(of, other)
         guest.write_seed(config or stub_config())
         guests.append(guest)
         return guest

@@ -16,7 +16,7 @@ import pytest
 
 from launcher.demo.writer import write_demo_model
 from tests.support.guest_images import build_image
-from tests.support.guests import GUEST_PORT
+from tests.support.guests import END_S, GUEST_PORT
 from tests.support.launching import render_table
 from tests.support.require import skip_or_fail
 
@@ -79,5 +79,5 @@ def test_vllm_in_a_guest_answers_a_prompt_and_stops_cleanly(
     )
     with urllib.request.urlopen(request, timeout=120) as answer:
         assert json.load(answer)["usage"]["completion_tokens"] == 8
-    assert guest.ask("stop", env={"VLLMD_HYPERVISOR_STOP_TIMEOUT": "120"}, limit_s=200).code == 0
-    assert process.wait(60) == 0
+    assert guest.ask("stop").code == 0
+    assert process.wait(END_S) == 0

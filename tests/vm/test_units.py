@@ -36,13 +36,16 @@ guest.config = "{SHARED}/vllm.toml"
 DROP_IN = """\
 [Service]
 Environment=VLLMD_HYPERVISOR_ACCEL=tcg VLLMD_HYPERVISOR_BACKEND=qemu
+Environment=VLLMD_HYPERVISOR_STOP_TIMEOUT=120
+TimeoutStopSec=300
 """
 UNIT = "vllmd-runtime@one.service"
+LIMIT_S = 1800.0
 # Until the guest has said that its server is healthy.
 WAIT = """
-for _ in $(seq 300); do
+for _ in $(seq 600); do
     VLLMD_HYPERVISOR_NAME=one RUN vllmd-hypervisor status --json >/tmp/status || true
-    grep -q '"state": "ready"' /tmp/status && break
+    grep -q '"state": "ready"' /tmp/status && grep -q '"state": "running"' /tmp/status && break
     RUN SYSTEMCTL is-failed --quiet UNIT && break
     sleep 1
 done
@@ -107,7 +110,7 @@ def parts(said: str) -> dict[str, str]:
 
 
 def test_units_of_the_system_boot_a_guest_and_stop_it(box: SystemdBox) -> None:
-    said = parts(box.run(SYSTEM, 600))
+    said = parts(box.run(SYSTEM, LIMIT_S))
     assert json.loads(said["status"])["state"] == "running", said
     # By its tap, the bridge, and the address that the seed disk gave it.
     assert said["answer"].splitlines()[0] == "200"
@@ -123,7 +126,7 @@ def test_units_of_the_system_boot_a_guest_and_stop_it(box: SystemdBox) -> None:
 def test_units_of_a_user_boot_a_guest_and_stop_it(box: SystemdBox) -> None:
     text = (box.folder / "host.toml").read_text()
     (box.folder / "host.toml").write_text(text.replace("[guest]", '[guest]\nnet = "user"'))
-    said = parts(box.run(OF_USER, 600))
+    said = parts(box.run(OF_USER, LIMIT_S))
     assert json.loads(said["status"])["state"] == "running", said
     assert said["stopped"].split()[:3] == [
         "Result=success", "ExecMainStatus=0", "ActiveState=inactive",

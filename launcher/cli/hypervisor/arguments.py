@@ -6,6 +6,7 @@ import textwrap
 
 from launcher.cli.arguments import new_parser
 from launcher.hypervisor.variables import VARIABLES
+from launcher.record import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from launcher.hypervisor.variables import Variable
 
 PROGRAM = "vllmd-hypervisor"
+# Those that read the host's file; the file of `start --config` is another one.
+FILE_COMMANDS = VARIABLES["VLLMD_HYPERVISOR_CONFIG"].used_by
 WIDTH = 100
 
 
@@ -31,6 +34,8 @@ def render_variables(command: str) -> str:
     rows = [each for each in VARIABLES.values() if command in each.used_by]
     if not rows:
         return ""
+    if command not in FILE_COMMANDS:
+        rows = [replace(each, key="") for each in rows]
     wins = any(each.key for each in rows)
     head = "environment variables" + (", each over its key of the file" if wins else "")
     return f"{head}:\n" + "".join(_render_row(each) for each in rows)

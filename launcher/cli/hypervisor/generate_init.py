@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+from functools import partial
 
 from launcher.cli.hypervisor.arguments import default_of, new_hypervisor_parser
+from launcher.cli.hypervisor.reveal import reveal
 from launcher.cli.hypervisor.telling import WARN, tell_warnings
 from launcher.cli.launch import make_plan
 from launcher.cli.sources import OVERRIDES_VARIABLE, load_documents
@@ -78,13 +80,14 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
     asked = frozenset(arguments.with_secret)
     access = read_access(host)
     _tell_access(host, access, tell)
+    base = _base_image(host)
     riders = _riders(host, asked, tell)
     nameservers = find_nameservers()
     dry_run = arguments.dry_run or host.settings.dry_run
     for runtime in host.config.runtimes:
         identity = plan_identity(host, runtime, access, nameservers)
         _write(host, runtime, render_seed(identity, riders[runtime.name]), tell, dry_run=dry_run)
-    _provide_images(host, tell, dry_run=dry_run)
+    _provide_images(host, base, tell, dry_run=dry_run)
     return EX_OK
 
 
@@ -142,7 +145,7 @@ def _riders(host: Host, asked: frozenset[str], tell: Teller) -> dict[str, dict[s
     for name, documents in found.items():
         if documents:
             overrides = documents[1] if len(documents) > 1 else None
-            resolve = _Resolver(host.environ)
+            resolve = partial(reveal, environ=host.environ)
             files, warnings = plan_riders(documents[0], overrides, asked, resolve)
             riders[name] = files
             told |= dict.fromkeys(warnings, documents[0])
@@ -161,32 +164,6 @@ def _load(path: str, environ: Mapping[str, str], tell: Teller) -> tuple[Document
     return documents
 
 
-class _Resolver:
-    """Turns `env:NAME` and `file:/path` into the secret that is there on this host."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-
-    def __call__(self, reference: str) -> str:
-        kind, _, place = reference.partition(":")
-        if kind == "env":
-            secret = self._environ.get(place, "")
-            hint = f"export {place}=..."
-        else:
-            secret, hint = _read_secret(place), "write it there, readable for us"
-        if not secret:
-            raise HostError(f"the secret '{reference}' is not there", hint)
-        return secret
-
-
-def _read_secret(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.read().strip()
-    except (OSError, UnicodeDecodeError):
-        return ""
-
-
 def _write(
     host: Host, runtime: Runtime, files: dict[str, bytes], tell: Teller, *, dry_run: bool
 ) -> None:
@@ -201,7 +178,11 @@ def _write(
             print("".join(f"    {line}\n" for line in files[name].decode().splitlines()), end="")
         return
     owner = _owner(host)
-    make_folder(PlannedFolder(path=os.path.dirname(path), owner=owner))
+    folder = os.path.dirname(path)
+    if owner is not None and os.path.islink(folder):
+        # The guests' user may have put it there, and we can write more than that user.
+        raise HostError(f"'{folder}' is a link", "replace it by a folder; a link is not followed")
+    make_folder(PlannedFolder(path=folder, owner=owner))
     try:
         write_seed_image(path, files, owner)
     except OSError as error:
@@ -232,9 +213,8 @@ def _base_image(host: Host) -> str:
         raise ConfigError((problem,)) from None
 
 
-def _provide_images(host: Host, tell: Teller, *, dry_run: bool) -> None:
+def _provide_images(host: Host, base: str, tell: Teller, *, dry_run: bool) -> None:
     """Give each runtime without a system image its own copy of the base image."""
-    base = _base_image(host)
     state = host.config.common.state_dir
     bare = [runtime for runtime in host.config.runtimes if not _has_image(host, runtime)]
     if bare and not os.path.exists(base):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from launcher.cli.guest_table import read_guest
 from launcher.cli.hypervisor.guest_gpus import count_gpus, plan_gpu_ids
+from launcher.cli.hypervisor.reveal import reveal
 from launcher.cli.launch import make_plan
 from launcher.cli.sources import load_documents
 from launcher.config.document import Document
@@ -134,7 +136,7 @@ def _render(
         config,
         document if overrides else None,
         frozenset(asked),
-        lambda text: _reveal(text, environ),
+        partial(reveal, environ=environ),
     )
     print_problems(warnings, (config,))
     name = variables.get(read.NAME, "default")
@@ -151,26 +153,6 @@ def _render(
         # Without it the guest takes what QEMU's user network gives, which needs no question.
         del files[NETWORK_CONFIG]
     return files
-
-
-def _reveal(reference: str, environ: Mapping[str, str]) -> str:
-    """Return the secret that a reference leads to.
-
-    Raises:
-        UsageError: it leads to none.
-    """
-    kind, _, place = reference.partition(":")
-    if kind == "env":
-        secret = environ.get(place, "")
-        if not secret:
-            raise UsageError(f"the variable '{place}' is not set", f"export {place}=...")
-        return secret
-    try:
-        with open(place, encoding="utf-8") as file:
-            return file.read().strip()
-    except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or "it is not UTF-8").lower()
-        raise UsageError(f"the secret in '{place}' cannot be read: {reason}") from None
 
 
 def _user() -> str:

@@ -62,13 +62,14 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
 def _parse(argv: list[str]) -> argparse.Namespace:
     parser = Parser(
         prog="vllmd-hypervisor image",
+        usage="vllmd-hypervisor image build -o DIR [options]",
         description="Build a bootable image with the launcher inside.",
         epilog=EPILOG,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("verb", choices=["build"], help="what to do")
+    add("verb", metavar="build", choices=["build"], help="what to do")
     add("-o", "--output", required=True, metavar="DIR", help="folder to make: kernel, image, ...")
     add("--flavour", choices=FLAVOURS, default=MINIMAL, help="minimal: our own first process, "
         "fastest; debian: systemd and cloud-init (default: minimal)")  # fmt: skip

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 
 from launcher.cli.hypervisor.arguments import new_hypervisor_parser
-from launcher.cli.hypervisor.telling import tell_warnings
+from launcher.cli.hypervisor.telling import WARN, tell_warnings
+from launcher.config.problems import WARNING, Problem
 from launcher.errors import EX_OK, EX_UNAVAILABLE, HostError
 from launcher.hypervisor.host.deeds import Machine
 from launcher.hypervisor.host.loading import load_host
 from launcher.hypervisor.host.prepare import Preparation, hint_of, plan_host
-from launcher.output import print_error
+from launcher.output import print_error, print_problems
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from launcher.hypervisor.host.loading import Host
     from launcher.hypervisor.host.prepare import Plan
 
+NO_RUNTIME = Problem(
+    message="there is no runtime: no huge pages, taps and devices are prepared",
+    hint="add a [[runtimes]] table with index and name to the host's file",
+    severity=WARNING,
+)
 PREPARED = "nothing to do: this host is prepared"
 
 DESCRIPTION = """\
@@ -87,6 +93,8 @@ def initialize(
     Raises:
         HostError: the kernel refuses something, or the journal is not ours.
     """
+    if not host.config.runtimes and tell.tells(WARN):
+        print_problems((NO_RUNTIME,), ())
     preparation = Preparation(host, machine)
     plan = plan_host(host, machine, preparation.done, take_display=take_display)
     for obstacle in plan.obstacles:
@@ -96,12 +104,19 @@ def initialize(
     if plan.obstacles:
         print("nothing was changed")
         return EX_UNAVAILABLE
-    if plan.deeds and os.geteuid() != 0:
-        raise HostError("preparing a host needs root", "run it by sudo, or with --dry-run")
-    short = _tell_deeds(preparation.perform(plan.deeds), tell)
-    short |= _tell_deeds(preparation.finish_devices(), tell)
     if not plan.deeds:
         tell.step(PREPARED)
+        return EX_OK
+    if os.geteuid() != 0:
+        raise HostError("preparing a host needs root", "run it by sudo, or with --dry-run")
+    short = _tell_deeds(preparation.make_home(plan.deeds), tell)
+    with preparation.alone():
+        # Somebody else may have prepared the host while we waited.
+        plan = plan_host(host, machine, preparation.done, take_display=take_display)
+        for obstacle in plan.obstacles:
+            raise obstacle
+        short |= _tell_deeds(preparation.perform(plan.deeds), tell)
+        short |= _tell_deeds(preparation.finish_devices(), tell)
     return EX_UNAVAILABLE if short else EX_OK
 
 
@@ -114,10 +129,12 @@ def undo(host: Host, machine: Machine, tell: Teller, *, dry_run: bool) -> int:
     preparation = Preparation(host, machine)
     if not preparation.done:
         tell.step("nothing to undo")
-    elif dry_run:
+        return EX_OK
+    if dry_run:
         for deed in reversed(preparation.done):
             print(f"would undo: {deed.say()}")
-    else:
+        return EX_OK
+    with preparation.alone():
         for said in preparation.undo():
             tell.step(said)
     return EX_OK

@@ -99,13 +99,14 @@ def _systemd_dir(host: Host, *, user: bool) -> str:
     if user and not host.environ.get(SYSTEMD_DIR, "").strip():
         base = host.environ.get("XDG_CONFIG_HOME") or f"{host.environ.get('HOME', '')}/.config"
         return f"{base}/systemd/user"
-    return host.settings.systemd_dir
+    return os.path.abspath(host.settings.systemd_dir)
 
 
 def _install(host: Host, tell: Teller, systemd_dir: str, *, user: bool, dry_run: bool) -> int:
     require_runtimes(host)
+    template = _template(host, user=user)
     owner, home = _owner(host, user=user, dry_run=dry_run)
-    installation = _installation(host, home, user=user)
+    installation = _installation(host, home, template, user=user)
     if tell.tells(WARN) and not dry_run:
         print_problems(_find_doubts(host, installation, owner), ())
     try:
@@ -135,7 +136,8 @@ def _install(host: Host, tell: Teller, systemd_dir: str, *, user: bool, dry_run:
 def _owner(host: Host, *, user: bool, dry_run: bool) -> tuple[tuple[int, int] | None, str]:
     """Return whose the environment files are (None: ours), and the home of that user.
 
-    A user of services may have no home: its logs are in the state directory then.
+    A user of services may have no home, or a folder of the system's as one: its logs are in the
+    state directory then.
     """
     name = host.config.common.user
     if user or name in {host.account.user, str(host.account.uid)}:
@@ -148,7 +150,14 @@ def _owner(host: Host, *, user: bool, dry_run: bool) -> tuple[tuple[int, int] | 
         raise
     if host.account.uid != 0 and not dry_run:
         raise HostError(f"only root can install units for the user '{name}'", "run it as root")
-    return owner, home if os.path.isdir(home) else host.config.common.state_dir
+    return owner, home if _owns(owner, home) else host.config.common.state_dir
+
+
+def _owns(owner: tuple[int, int], folder: str) -> bool:
+    try:
+        return os.stat(folder).st_uid == owner[0]
+    except OSError:
+        return False
 
 
 def _find_doubts(
@@ -161,27 +170,43 @@ def _find_doubts(
         message = f"this host has no group '{group}', and the units need it"
         hint = f"create it by 'groupadd --system {group}', or correct VLLMD_KVM_GROUP"
         doubts.append(Problem(message=message, hint=hint, severity=WARNING))
+    if owner is None:
+        return doubts
     program = installation.program
-    words = [word for word in program if word.startswith("/")] if owner is not None else []
-    uid, *gids = owner or (0,)
-    barrier = next(filter(None, (find_barrier(word, uid, tuple(gids)) for word in words)), "")
-    if barrier:
-        user = host.config.common.user
-        message = f"the user '{user}' cannot run '{program[0]}': '{barrier}' is not for others"
-        hint = "install vllmd where everybody can read it, like /opt/vllmd"
-        doubts.append(Problem(message=message, hint=hint, severity=WARNING))
+    state = host.config.common.state_dir
+    words = tuple(word for word in program if word.startswith("/"))
+    for deed, shown, paths, hint in (
+        ("run", program[0], words, "install vllmd where everybody can read it, like /opt/vllmd"),
+        ("reach", state, (state,), "set global.state_dir to a folder like /var/lib/vllmd"),
+    ):
+        barriers = (find_barrier(path, owner[0], owner[1:]) for path in paths)
+        barrier = next(filter(None, barriers), "")
+        if barrier:
+            user = host.config.common.user
+            message = f"the user '{user}' cannot {deed} '{shown}': '{barrier}' is not for others"
+            doubts.append(Problem(message=message, hint=hint, severity=WARNING))
     return doubts
 
 
-def _installation(host: Host, home: str, *, user: bool) -> Installation:
+def _template(host: Host, *, user: bool) -> str:
     own = host.settings.runtime_template
-    packaged = "runtime-user.service" if user else "runtime.service"
+    if not own:
+        return read_template("runtime-user.service" if user else "runtime.service")
+    try:
+        return read_own_template(own)
+    except Refusal as refusal:
+        origin = Origin(kind="environment", name=TEMPLATE)
+        problem = Problem(message=refusal.message, hint=refusal.hint, origin=origin)
+        raise ConfigError((problem,)) from None
+
+
+def _installation(host: Host, home: str, template: str, *, user: bool) -> Installation:
     return Installation(
         program=find_program(),
         home=home,
         kvm_group=host.settings.kvm_group,
         hugepages_size=host.settings.hugepages_size,
-        template=read_own_template(own) if own else read_template(packaged),
+        template=template,
         user_units=user,
         with_network=not host.settings.skip_network,
         environment=_boot_environment(host),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
+from launcher.cli.arguments import add_log_options
 from launcher.cli.hypervisor.arguments import new_hypervisor_parser
 from launcher.errors import EX_OK, HostError
 from launcher.hypervisor.account import with_home
@@ -80,25 +81,5 @@ def _runs(rundir: RunDir, spec: LogSpec) -> bool:
 
 def _parse(argv: list[str]) -> argparse.Namespace:
     parser = new_hypervisor_parser("logs", DESCRIPTION, EXAMPLES)
-    parser.add_argument(
-        "-f", "--follow", action="store_true", help="go on with what is added, until the guest ends"
-    )
-    parser.add_argument(
-        "-n",
-        "--lines",
-        type=_count,
-        default=100,
-        metavar="LINES",
-        help="how many lines to begin with (default: 100)",
-    )
+    add_log_options(parser, "go on with what is added, until the guest ends")
     return parser.parse_args(argv)
-
-
-def _count(text: str) -> int:
-    count = int(text)
-    if count < 0:
-        raise ValueError
-    return count
-
-
-_count.__name__ = "number of lines"  # argparse shows it: "invalid number of lines value"

@@ -6,17 +6,16 @@ import json
 import os
 import shlex
 
-from launcher.cli.hypervisor.arguments import new_hypervisor_parser
 from launcher.errors import EX_OK, LauncherError, UsageError
 from launcher.hypervisor.backends import gather_tools
 from launcher.hypervisor.detach import Detached
 from launcher.hypervisor.read import CONFIG
 from launcher.hypervisor.starting import hold, plan_guest, supervise, tidy
 from launcher.output import print_error, print_problems
+from launcher.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Mapping
 
     from launcher.hypervisor.rundir import Lock
@@ -36,20 +35,29 @@ examples:
 """
 
 
+@record
+class Options:
+    """What was asked for besides the variables."""
+
+    detach: bool = False
+    dry_run: bool = False
+    config: str = ""
+    assignments: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
+
+
 def main(argv: list[str], environ: Mapping[str, str], gather: Gather = gather_tools) -> int:
     """Start, or show what would be started. `gather` looks what this machine offers.
 
     Raises:
         LauncherError: the guest cannot be started.
     """
-    arguments = _parse(argv)
+    arguments = _parse(argv) if argv else Options()
     if arguments.config:
         # Writing the seed disk needs an extra, which a start from variables alone does not.
         from launcher.cli.hypervisor.guest_file import prepare_guest  # noqa: PLC0415
 
-        environ = prepare_guest(
-            arguments.config, tuple(arguments.assignments), tuple(arguments.asked), environ
-        )
+        environ = prepare_guest(arguments.config, arguments.assignments, arguments.asked, environ)
     try:
         plan = plan_guest(environ, gather)
     except LauncherError:
@@ -68,7 +76,10 @@ def main(argv: list[str], environ: Mapping[str, str], gather: Gather = gather_to
         return supervise(plan, environ, _nothing, detached=False)
 
 
-def _parse(argv: list[str]) -> argparse.Namespace:
+def _parse(argv: list[str]) -> Options:
+    # A unit, or a shell with everything exported, starts a guest without a single word.
+    from launcher.cli.hypervisor.arguments import new_hypervisor_parser  # noqa: PLC0415
+
     parser = new_hypervisor_parser("start", DESCRIPTION, EXAMPLES)
     parser.add_argument(
         "--detach", action="store_true", help="return once the guest runs, and leave it running"
@@ -103,7 +114,13 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if not arguments.config and (arguments.assignments or arguments.asked):
         raise UsageError("--set and --with-secret need --config", "name the launcher's file")
-    return arguments
+    return Options(
+        detach=arguments.detach,
+        dry_run=arguments.dry_run,
+        config=arguments.config or "",
+        assignments=tuple(arguments.assignments),
+        asked=tuple(arguments.asked),
+    )
 
 
 def render_plan(plan: Plan) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from launcher.output import print_problems
 from launcher.record import record
 
@@ -25,12 +27,12 @@ class Teller:
     def detail(self, text: str) -> None:
         """Print what only a search for a fault needs."""
         if self.tells(DEBUG):
-            print(text, flush=True)
+            _print(text)
 
     def step(self, text: str) -> None:
         """Print what is being done."""
         if self.tells(INFO):
-            print(text, flush=True)
+            _print(text)
 
 
 def tell_warnings(host: Host) -> Teller:
@@ -39,3 +41,11 @@ def tell_warnings(host: Host) -> Teller:
     if teller.tells(WARN):
         print_problems(host.warnings, host.documents)
     return teller
+
+
+def _print(text: str) -> None:
+    """Print a line. What is being done goes on where nobody reads any more (`| head`)."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 
     from launcher.hypervisor.rundir import RunDir
 
-COME_UP_S = 10.0  # from exec to the first answer
-CREATE_S = 10.0  # only parses and opens the consoles
-TALK_S = 5.0
+# Each takes milliseconds; a machine may be busy, and a VMM that ends hangs up at once.
+COME_UP_S = 30.0  # from exec to the first answer
+CREATE_S = 30.0  # only parses and opens the consoles
+TALK_S = 30.0
 
 
 class CloudHypervisorVmm:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from launcher.hypervisor.host.model import HostConfig
 
 BRIDGE_KIND, TAP_KIND = "bridge", "tun"
+EVERY_LINK = "all"  # in net.ipv4.conf (ip-sysctl)
 
 
 @record
@@ -222,15 +223,17 @@ class MoveAddresses:
         """Move them back."""
         del machine
         links = gather_network().links
-        if self.origin not in links or self.target not in links:
+        if self.origin not in links:
             return ""
+        if self.target not in links and links[self.origin].addresses:
+            return ""  # the bridge is gone, and somebody has mended the interface
         self._move(self.target, self.origin)
         return f"moved the addresses of '{self.target}' back to '{self.origin}'"
 
     def _move(self, origin: str, target: str) -> None:
         links = gather_network().links
         for address in self.addresses:
-            if address in links[origin].addresses:
+            if origin in links and address in links[origin].addresses:
                 change_address("del", origin, address)
             if address not in links[target].addresses:
                 change_address("add", target, address)
@@ -242,10 +245,14 @@ class MoveAddresses:
 
 @record
 class Forward:
-    """Packets that come in by a device may leave by another one."""
+    """Packets that come in by a device may leave by another one.
+
+    `former` is what the device's setting was, and `everywhere` that of all devices.
+    """
 
     link: str
-    former: str = ""
+    former: str = "0"
+    everywhere: str = "0"
 
     volatile = True
 
@@ -259,15 +266,15 @@ class Forward:
         Raises:
             HostError: the kernel refuses.
         """
-        path = forwarding_path(machine, self.link)
-        former = read_line(path) or "0"
-        write_setting(path, "1")
-        return Forward(link=self.link, former=former)
+        write_setting(forwarding_path(machine, self.link), "1")
+        return self
 
     def undo(self, machine: Machine) -> str:
-        """Turn it off again."""
+        """Turn it off again, unless somebody (Docker does) has turned it on for all since."""
         path = forwarding_path(machine, self.link)
         if not os.path.exists(path) or read_line(path) != "1" or self.former == "1":
+            return ""
+        if self.everywhere != "1" and read_line(forwarding_path(machine, EVERY_LINK)) == "1":
             return ""
         write_setting(path, self.former)
         return f"no longer forward packets of '{self.link}'"
@@ -327,11 +334,12 @@ def _plan_subnet(name: str, bridge: Link | None, subnet: str, facts: NetworkFact
 def _plan_nat(
     name: str, subnet: str, interface: str, facts: NetworkFacts, machine: Machine
 ) -> list[Deed]:
-    deeds: list[Deed] = [
-        Forward(link=link)
-        for link in (name, interface)
-        if link and not (link in facts.links and read_line(forwarding_path(machine, link)) == "1")
-    ]
+    everywhere = read_line(forwarding_path(machine, EVERY_LINK))
+    deeds: list[Deed] = []
+    for link in (name, interface):
+        former = read_line(forwarding_path(machine, link)) if link in facts.links else "0"
+        if link and former != "1":
+            deeds.append(Forward(link=link, former=former, everywhere=everywhere))
     if not is_nat_there(name):
         deeds.append(AddNat(bridge=name, subnet=subnet))
     if is_forwarding_refused(name):

@@ -112,6 +112,8 @@ class MakeFolder:
     def perform(self, machine: Machine) -> MakeFolder:
         """Make it; those above it are there, or were planned before.
 
+        One that has appeared since is left as it is: it may be that of another run.
+
         Raises:
             HostError: it cannot be made.
         """
@@ -120,6 +122,8 @@ class MakeFolder:
             os.mkdir(self.path, self.mode)
             owner = (self.uid, self.gid) if os.geteuid() == 0 else None
             give_away(self.path, owner, self.mode)
+        except FileExistsError:
+            pass
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise HostError(f"the folder '{self.path}' cannot be made: {reason}") from None
@@ -161,9 +165,14 @@ class GiveFile:
         return self
 
     def undo(self, machine: Machine) -> str:
-        """Give it back."""
+        """Give it back, unless it is no longer as we have left it."""
         del machine
-        if not os.path.exists(self.path):
+        try:
+            found = os.lstat(self.path)
+        except OSError:
+            return ""
+        now = (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode))
+        if now != (self.uid, self.gid, self.mode):
             return ""
         self._set(*self.former)
         return f"gave '{self.path}' back to the user {self.former[0]}"

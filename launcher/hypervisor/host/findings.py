@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from launcher.config.report import printable
+from launcher.config.printable import printable
 from launcher.errors import EX_OK, EX_UNAVAILABLE
 from launcher.record import record
 

@@ -32,13 +32,15 @@ class AddHugePages:
     """More huge pages in one pool of the kernel.
 
     `wanted` is what the guests need of it in this step, free pages that are there included;
-    `pages` is by how many the pool grows, in the journal: has grown.
+    `pages` is by how many the pool grows, in the journal: has grown; `former` is how many there
+    were, and the pool never shrinks below that.
     """
 
     folder: str
     size: int  # of a page, in bytes
     wanted: int
     pages: int
+    former: int = 0
 
     volatile = True
 
@@ -62,18 +64,27 @@ class AddHugePages:
         path = f"{self.folder}/nr_hugepages"
         former = read_integer(path) or 0
         write_setting(path, str(former + self.pages))
-        given = max(0, (read_integer(path) or 0) - former)
+        return replace(self, former=former).settle()
+
+    def settle(self) -> AddHugePages:
+        """Return this with what the kernel has really given, by what there is now."""
+        count = read_integer(f"{self.folder}/nr_hugepages") or 0
+        given = min(max(0, count - self.former), self.pages)
         return replace(self, pages=given, wanted=self.wanted - self.pages + given)
 
     def undo(self, machine: Machine) -> str:
-        """Shrink the pool by as many as it has grown."""
+        """Shrink the pool by as many as it has grown, unless somebody else has shrunk it since."""
         del machine
         path = f"{self.folder}/nr_hugepages"
         count = read_integer(path)
-        if not self.pages or count is None:
+        if not self.pages or count is None or count <= self.former:
             return ""
-        write_setting(path, str(max(0, count - self.pages)))
-        return f"gave back {self.pages} huge pages of {_size_words(self.size)}"
+        wanted = max(self.former, count - self.pages)
+        write_setting(path, str(wanted))
+        left = read_integer(path) or 0
+        said = f"gave back {count - left} huge pages of {_size_words(self.size)}"
+        # hugetlbpage.rst: pages in use are surplus from now on, and go with their user.
+        return f"{said}; {left - wanted} are in use, and go later" if left > wanted else said
 
 
 def find_shortage(planned: AddHugePages, done: AddHugePages) -> str:
@@ -110,8 +121,10 @@ def plan_hugepages(
             continue
         # Pages that were free at the first time are claimed by then.
         free = 0 if folder in claimed else _free(folder)
+        former = read_integer(f"{folder}/nr_hugepages") or 0
+        pages = max(0, wanted - free)
         deeds.append(
-            AddHugePages(folder=folder, size=size, wanted=wanted, pages=max(0, wanted - free))
+            AddHugePages(folder=folder, size=size, wanted=wanted, pages=pages, former=former)
         )
     return deeds
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import subprocess
 import sys
 from importlib import resources
 
+from launcher.config.reader import Refusal
 from launcher.errors import HostError
 from launcher.hypervisor.files import write_atomic
 from launcher.hypervisor.guest.manifest import MANIFEST_NAME, find_manifest, require_manifest
@@ -181,17 +181,25 @@ def make_folder(folder: PlannedFolder) -> None:
 
 
 def find_installed(systemd_dir: str, config_dir: str) -> tuple[str, ...]:
-    """Return the units and environment files that are ours, also of runtimes that are gone."""
+    """Return the units and environment files that are ours, also of runtimes that are gone.
+
+    Raises:
+        HostError: one of the folders cannot be read, or is none.
+    """
     places = [
         (systemd_dir, ("vllmd-runtime@", INITIALIZE_UNIT), ".service"),
         (config_dir, ("hypervisor-",), ".env"),
     ]
     found = []
     for folder, starts, end in places:
-        with contextlib.suppress(FileNotFoundError):
+        try:
             names = sorted(os.listdir(folder))
-            paths = [f"{folder}/{n}" for n in names if n.startswith(starts) and n.endswith(end)]
-            found += [path for path in paths if _is_ours(path)]
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise _unwritable(folder, error) from None
+        paths = [f"{folder}/{n}" for n in names if n.startswith(starts) and n.endswith(end)]
+        found += [path for path in paths if _is_ours(path)]
     return tuple(found)
 
 
@@ -229,16 +237,16 @@ def read_own_template(path: str) -> str:
     """Return a template of the user's own.
 
     Raises:
-        HostError: it cannot be read.
+        Refusal: it cannot be read.
     """
     try:
         with open(path, encoding="utf-8") as file:
             return file.read()
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise HostError(
-            f"the template '{path}' cannot be read: {reason.lower()}",
-            "correct VLLMD_RUNTIME_TEMPLATE, or unset it for ours",
+        strerror = getattr(error, "strerror", None)
+        reason = strerror.lower() if strerror else "it is not UTF-8"
+        raise Refusal(
+            f"'{path}' cannot be read: {reason}", "correct the path, or unset it for our template"
         ) from None
 
 

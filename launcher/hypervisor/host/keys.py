@@ -14,6 +14,7 @@ from launcher.hypervisor.host.values import (
     memory,
     net,
     pci_addresses,
+    plain_text,
     publish,
     runtime_name,
     strings,
@@ -171,7 +172,7 @@ GUEST_KEYS = (
     ),
     Key(
         name="cmdline",
-        check=string,
+        check=plain_text,
         expected="a string",
         doc="Kernel command line",
         default="",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 
 from launcher.config.document import decode_toml
-from launcher.config.problems import ERROR, Origin, Problem, errors_of
+from launcher.config.problems import ERROR, WARNING, Origin, Problem, errors_of
 from launcher.errors import ConfigError, HostError
-from launcher.hypervisor.account import gather_account, with_home
+from launcher.hypervisor.account import gather_account, home_of_caller, with_home
 from launcher.hypervisor.environment import EnvironmentReader
 from launcher.hypervisor.host.model import HostSettings
 from launcher.hypervisor.host.read import read_host
+from launcher.hypervisor.host.values import group_name
 from launcher.record import record
 
 TYPE_CHECKING = False
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from launcher.hypervisor.host.model import HostConfig
 
 CONFIG_VARIABLE = "VLLMD_HYPERVISOR_CONFIG"
+DEFAULT_PLACE = ".config/vllmd/config.toml"  # in a home
 
 
 @record
@@ -51,13 +53,19 @@ def load_host(environ: Mapping[str, str]) -> Host:
     account = gather_account()
     reader = EnvironmentReader(environ)
     settings = read_settings(reader, account.user)
+    known = len(reader.problems)
     path = reader.path(CONFIG_VARIABLE)
+    refused = len(reader.problems) > known  # then the path is that of the default
+    named = reader.given(CONFIG_VARIABLE) and path != reader.default_path(CONFIG_VARIABLE)
     try:
-        file = load_file(path, named=reader.given(CONFIG_VARIABLE))
+        file = load_file(path, named=named) if not refused else None
     except ConfigError as error:
-        raise ConfigError((*error.problems, *reader.problems), error.documents) from None
+        others = read_host(None, environ, account.user).problems
+        found = (*error.problems, *others, *reader.problems)
+        raise ConfigError(found, error.documents) from None
     reading = read_host(file, environ, account.user)
-    problems = (*reading.problems, *reader.problems)
+    overlooked = find_overlooked(path, home_of_caller(environ)) if file is None else ()
+    problems = (*overlooked, *reading.problems, *reader.problems)
     documents = reading.tree.documents
     if errors_of(problems):
         raise ConfigError(problems, documents)
@@ -69,6 +77,17 @@ def load_host(environ: Mapping[str, str]) -> Host:
         documents=documents,
         warnings=problems,
     )
+
+
+def find_overlooked(path: str, home: str) -> tuple[Problem, ...]:
+    """Warn where sudo has changed HOME, and so hides the file below the home of its caller."""
+    theirs = f"{home}/{DEFAULT_PLACE}"
+    if not home or theirs == path or not os.path.exists(theirs):
+        return ()
+    message = f"'{theirs}' is not read: by sudo, '{path}' is the file, and it is not there"
+    hint = f"name it behind sudo: sudo {CONFIG_VARIABLE}={theirs} vllmd-hypervisor ..."
+    origin = Origin(kind="environment", name=CONFIG_VARIABLE)
+    return (Problem(message=message, hint=hint, severity=WARNING, origin=origin),)
 
 
 def require_runtimes(host: Host) -> None:
@@ -93,7 +112,7 @@ def read_settings(reader: EnvironmentReader, user: str) -> HostSettings:
     return HostSettings(
         log_level=reader.choice("VLLMD_HYPERVISOR_LOG_LEVEL"),
         dry_run=reader.boolean("VLLMD_HYPERVISOR_DRY_RUN"),
-        kvm_group=reader.text("VLLMD_KVM_GROUP"),
+        kvm_group=reader.read("VLLMD_KVM_GROUP", group_name),
         hugepages_size=reader.choice("VLLMD_HUGEPAGES_SIZE"),
         skip_nested=reader.boolean("VLLMD_DISABLE_NESTED_VIRT"),
         skip_network=reader.boolean("VLLMD_DISABLE_NETWORK"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from launcher.record import record
 
+SEED = "seed.img"
+
 
 @record
 class GuestConfig:
@@ -48,7 +50,7 @@ class Runtime:
 
     def seed_path(self, state_dir: str) -> str:
         """Return where the seed disk of this runtime is."""
-        return f"{state_dir}/{self.name}/seed.img"
+        return f"{state_dir}/{self.name}/{SEED}"
 
     def tap(self) -> str:
         """Return the name of this runtime's network device: at most 15 bytes."""

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from launcher.errors import HostError
 from launcher.hypervisor.account import find_owner
+from launcher.hypervisor.guest.manifest import MANIFEST_NAME
 from launcher.hypervisor.host.bridge import plan_network
-from launcher.hypervisor.host.deeds import MakeFolder, plan_folders
+from launcher.hypervisor.host.deeds import GiveFile, MakeFolder, plan_folders
 from launcher.hypervisor.host.hugepages import (
     AddHugePages,
     find_shortage,
     plan_hugepages,
     shortage_hint,
 )
-from launcher.hypervisor.host.journal import journal_path, read_journal, write_journal
+from launcher.hypervisor.host.journal import (
+    NAME,
+    hold_journal,
+    journal_path,
+    read_journal,
+    write_journal,
+)
+from launcher.hypervisor.host.keys import STATE_DIR
 from launcher.hypervisor.host.links import gather_network
+from launcher.hypervisor.host.model import SEED
+from launcher.hypervisor.host.values import RESERVED_NAMES
 from launcher.hypervisor.host.vfio import plan_devices, plan_group_owner
 from launcher.record import record
 
@@ -54,7 +65,7 @@ def plan_host(
         owner, _ = find_owner(config.common.user)
     except HostError as error:
         obstacles.append(error)
-    stage(lambda: plan_folders(_folders(host), _own_folders(host), *owner))
+    stage(lambda: _plan_folders(host, owner))
     stage(lambda: plan_hugepages(config.runtimes, settings.hugepages_size, machine, done))
     if not settings.skip_network:
         stage(lambda: plan_network(config, gather_network(), machine, owner))
@@ -62,6 +73,34 @@ def plan_host(
     stage(lambda: plan_group_owner(config.runtimes, machine, owner))
     told = {(error.message, error.hint): error for error in obstacles}
     return Plan(deeds=tuple(deeds), obstacles=tuple(told.values()))
+
+
+def _plan_folders(host: Host, owner: tuple[int, int]) -> Sequence[Deed]:
+    deeds = plan_folders(_folders(host), _own_folders(host), *owner)
+    state = host.config.common.state_dir
+    if any(isinstance(deed, GiveFile) and deed.path == state for deed in deeds):
+        _require_own(state, {runtime.name for runtime in host.config.runtimes})
+    return deeds
+
+
+def _require_own(state: str, runtimes: set[str]) -> None:
+    """Need a folder that is for us before it is given away: not '/etc', nor somebody's home.
+
+    Raises:
+        HostError: there are things in it that nobody puts into a state directory.
+    """
+    found = sorted(os.listdir(state))
+    marks = (NAME, f"guest/{MANIFEST_NAME}", *(f"{name}/{SEED}" for name in found))
+    named_so = os.path.basename(state) == os.path.basename(STATE_DIR)
+    if named_so or any(os.path.exists(f"{state}/{mark}") for mark in marks):
+        return
+    for name in found:
+        if name not in runtimes | RESERVED_NAMES.keys():
+            raise HostError(
+                f"'{state}' cannot be the state directory: '{name}' is in it, "
+                "and nobody but the guests' user could reach that any more",
+                "set global.state_dir to a folder of its own",
+            )
 
 
 def _folders(host: Host) -> tuple[str, ...]:
@@ -76,7 +115,7 @@ def _own_folders(host: Host) -> frozenset[str]:
 
 
 class Preparation:
-    """The journal of a host, and what is done with it."""
+    """The journal of a host, and what is done with it. `alone` is who may change the host."""
 
     def __init__(self, host: Host, machine: Machine) -> None:
         """Read the journal.
@@ -87,20 +126,50 @@ class Preparation:
         self._host = host
         self._machine = machine
         self._boot_id = machine.boot_id()
-        self._path = journal_path(host.config.common.state_dir)
+        self._folder = host.config.common.state_dir
+        self._made: list[Deed] = []
+        self._path = journal_path(self._folder)
         self.done = read_journal(self._path, self._boot_id)
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Wait for other runs to end, and read the journal again. Its folder has to be there.
+
+        Raises:
+            HostError: another run does not end, or the journal is not ours, or broken.
+        """
+        with hold_journal(self._folder):
+            done = read_journal(self._path, self._boot_id)
+            self.done = [*(deed for deed in self._made if deed not in done), *done]
+            if self._made:
+                write_journal(self._path, self.done, self._boot_id)
+            yield
+
+    def make_home(self, deeds: Sequence[Deed]) -> Iterator[tuple[Deed, str]]:
+        """Make those folders among some deeds without which there can be no journal.
+
+        They are written down once we are alone.
+
+        Raises:
+            HostError: one cannot be made.
+        """
+        for deed in filter(self._is_home, deeds):
+            self._made.append(deed.perform(self._machine))
+            yield deed, ""
+
     def perform(self, deeds: Sequence[Deed]) -> Iterator[tuple[Deed, str]]:
-        """Do some deeds; yield each that was done, and what the kernel has held back of it.
+        """Do some deeds, alone; yield each that was done, and what the kernel has held back of it.
+
+        Each is written down before it is done: if we are killed then, it can be taken back.
 
         Raises:
             HostError: one is not possible; those before it were done, and are in the journal.
         """
         for deed in deeds:
+            write_journal(self._path, self.done, self._boot_id, begun=deed)
             done = deed.perform(self._machine)
             self.done.append(done)
-            if os.path.isdir(os.path.dirname(self._path)):
-                write_journal(self._path, self.done, self._boot_id)
+            write_journal(self._path, self.done, self._boot_id)
             short = ""
             if isinstance(deed, AddHugePages) and isinstance(done, AddHugePages):
                 short = find_shortage(deed, done)
@@ -128,7 +197,7 @@ class Preparation:
         obstacle: HostError | None = None
         while self.done:
             deed = self.done.pop()
-            last = self._holds_journal(deed)
+            last = self._is_home(deed)
             try:
                 said = "" if last and kept else self._undo_one(deed, last=last)
             except HostError as error:
@@ -150,7 +219,8 @@ class Preparation:
             write_journal(self._path, [], self._boot_id)
         return deed.undo(self._machine)
 
-    def _holds_journal(self, deed: Deed) -> bool:
+    def _is_home(self, deed: Deed) -> bool:
+        """Tell whether the journal is in a folder that a deed makes."""
         return isinstance(deed, MakeFolder) and self._path.startswith(f"{deed.path}/")
 
 

@@ -87,6 +87,7 @@ def read_host(file: Document | None, environ: Mapping[str, str], user: str) -> R
         problems.add((GUEST, "config"), message, "move it to [runtimes.guest]")
     runtimes = _Runtimes(environ, common, shared, problems).read(tree.data.get(RUNTIMES, []))
     _check_addresses(runtimes, network, problems)
+    _check_taps(runtimes, network, problems)
     config = HostConfig(
         path=file.origin.name if file is not None else "",
         common=common,
@@ -118,7 +119,11 @@ def _read_global(
 def _read_network(tree: Tree, problems: Problems) -> NetworkConfig:
     table = read_table(tree.data.get(NETWORK, {}), (NETWORK,), problems)
     read = read_keys(table, (NETWORK,), NETWORK_KEYS, problems)
-    return NetworkConfig(**{**defaults(NETWORK_KEYS), **read})  # type: ignore[arg-type]
+    config = NetworkConfig(**{**defaults(NETWORK_KEYS), **read})  # type: ignore[arg-type]
+    if config.bridge_name == config.default_interface:
+        message = f"'{config.bridge_name}' cannot be both the bridge and the host's interface"
+        problems.add((NETWORK, "default_interface"), message, "name another one, or leave it out")
+    return config
 
 
 def _read_guest(
@@ -142,10 +147,12 @@ def _expand(
         except Refusal as refusal:
             problems.add((*path, name), refusal.message, refusal.hint)
             continue
+        values[name] = expanded.rstrip("/")
         if not expanded.startswith("/"):
             message = f"expected an absolute path, got '{text}'"
             problems.add((*path, name), message, "begin it with '/', '~/' or '$HOME/'")
-        values[name] = expanded.rstrip("/") or "/"
+        elif not values[name]:
+            problems.add((*path, name), f"'{text}' is the whole host", "name a folder of its own")
 
 
 class _Runtimes:
@@ -233,3 +240,13 @@ def _check_addresses(
             message = f"{network.subnet} has no address for a runtime with this index"
             hint = "number runtimes from 1, or set network.subnet to a larger network"
             problems.add((RUNTIMES, position, "index"), message, hint)
+
+
+def _check_taps(
+    runtimes: Mapping[int, Runtime], network: NetworkConfig, problems: Problems
+) -> None:
+    """Note a runtime whose tap has the name of the bridge."""
+    for runtime in runtimes.values():
+        if runtime.tap() == network.bridge_name:
+            message = f"'{runtime.tap()}' is the tap of the runtime '{runtime.name}'"
+            problems.add((NETWORK, "bridge_name"), message, "take another name for the bridge")

@@ -7,6 +7,7 @@ import os
 from launcher.config.problems import Origin, Problem
 from launcher.config.reader import Refusal
 from launcher.errors import ConfigError
+from launcher.hypervisor.environment import EnvironmentReader
 from launcher.hypervisor.guest.identity import Identity, parse_public_keys, parse_user_name
 from launcher.hypervisor.host.addresses import guest_addressing
 from launcher.hypervisor.host.units import net_text
@@ -66,7 +67,8 @@ def read_access(host: Host) -> Access:
 def _find_key(host: Host) -> tuple[str, bool]:
     """Return the file of public keys, and whether somebody named it."""
     path = host.settings.ssh_key_path
-    named = bool(host.environ.get(KEY_VARIABLE, "").strip())
+    reader = EnvironmentReader(host.environ)
+    named = reader.given(KEY_VARIABLE) and path != reader.default_path(KEY_VARIABLE)
     if named or os.path.exists(path):
         return path, named
     folder = os.path.dirname(path)

@@ -23,9 +23,14 @@ MOST_INDEX = 999_999  # the name of its tap device has 15 bytes
 LONGEST_NAME = 63  # bytes of a host name
 LONGEST_INTERFACE = 15  # bytes: IFNAMSIZ less its NUL
 NAME = re.compile(r"[A-Za-z0-9_-]+")
+# Folders beside those of the runtimes, in the state directory.
+RESERVED_NAMES = {"guest": "what 'image build' makes", "images": "base images"}
 # What the kernel takes as the name of an interface (dev_valid_name), less what needs quoting.
 INTERFACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]*")
+SETTINGS_OF_ALL = ("all", "default")  # in net.ipv4.conf: the kernel lets no interface be named so
 USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*[$]?|[0-9]+")
+# RFC 1918: loopback, link-local and test networks are private for Python, and no use here.
+PRIVATE = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 PREFIXES = range(16, 29)  # of the bridge's subnet: from 65,534 addresses to 14
 
 
@@ -41,6 +46,31 @@ def user_name(value: TomlValue) -> str:
     return text
 
 
+def group_name(text: str) -> str:
+    """Take the name or the number of a group.
+
+    Raises:
+        Refusal: it can be neither.
+    """
+    if not USER.fullmatch(text):
+        raise Refusal(
+            f"'{text}' cannot be the name of a group", "write a name like kvm, or a number"
+        )
+    return text
+
+
+def plain_text(value: TomlValue) -> str:
+    """Take a text of one line.
+
+    Raises:
+        Refusal: a control character is in it.
+    """
+    text = string(value)
+    if not text.isprintable():
+        raise Refusal("a line break or another control character is in it", "remove it")
+    return text
+
+
 def runtime_name(value: TomlValue) -> str:
     """Take the name of a runtime: folders, units and host names are made of it.
 
@@ -53,6 +83,9 @@ def runtime_name(value: TomlValue) -> str:
     if len(text) > LONGEST_NAME:
         message = f"expected a name of at most {LONGEST_NAME} characters, got {len(text)}"
         raise Refusal(message, "shorten it")
+    if text in RESERVED_NAMES:
+        message = f"the folder '{text}' of the state directory is for {RESERVED_NAMES[text]}"
+        raise Refusal(message, "take another name")
     return text
 
 
@@ -63,9 +96,9 @@ def interface_name(value: TomlValue) -> str:
         Refusal: the kernel has no interface of such a name.
     """
     text = string(value)
-    if not INTERFACE.fullmatch(text):
+    if not INTERFACE.fullmatch(text) or text in SETTINGS_OF_ALL:
         message = f"'{text}' cannot be the name of a network interface"
-        raise Refusal(message, "use letters, digits, '.', '_' and '-'")
+        raise Refusal(message, "use letters, digits, '.', '_' and '-', like vllmd-br0")
     if len(text) > LONGEST_INTERFACE:
         message = f"expected a name of at most {LONGEST_INTERFACE} bytes, got {len(text)}"
         raise Refusal(message, "shorten it")
@@ -105,7 +138,7 @@ def subnet(value: TomlValue) -> str:
     except ValueError:
         hint = "write it like 10.111.0.0/24, with zeros behind the prefix"
         raise Refusal(f"'{text}' is no IPv4 network", hint) from None
-    if not network.is_private or network.prefixlen not in PREFIXES:
+    if not any(map(network.subnet_of, PRIVATE)) or network.prefixlen not in PREFIXES:
         wanted = f"a private network, /{PREFIXES[0]} to /{PREFIXES[-1]}"
         raise Refusal(f"expected {wanted}, got '{text}'", "write it like 10.111.0.0/24")
     return text

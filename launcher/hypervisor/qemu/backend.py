@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from launcher.hypervisor.rundir import RunDir
 
-TALK_S = 5.0  # for a monitor that is there
-
 
 class QemuVmm:
     """Talks to the second monitor: the first is the supervisor's."""
@@ -29,7 +27,8 @@ class QemuVmm:
     def boot(self, deadline_s: float, wanted: Callable[[], bool]) -> Booted:
         """Wait until both monitors answer: QEMU boots its guest unasked."""
         info = retry_until(self.info, VmmSilentError, deadline_s, wanted)
-        events = Monitor(self._events_path, TALK_S).detach()
+        # If QEMU ends meanwhile, it hangs up.
+        events = Monitor(self._events_path, deadline_s).detach()
         return Booted(info=info, events=events)
 
     def info(self, deadline_s: float) -> VmInfo:

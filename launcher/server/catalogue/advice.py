@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from launcher.server.catalogue.lookup import Catalogue
     from launcher.server.catalogue.successors import Successor
 
+STRANGER = "give flags that the catalogue does not know by extra_args"
+
 
 def explain_unknown(catalogue: Catalogue, key: str, value: TomlValue = None) -> tuple[str, str]:
     """Return what is wrong with a key that `catalogue.find` does not know, and a hint.
@@ -31,7 +33,7 @@ def explain_unknown(catalogue: Catalogue, key: str, value: TomlValue = None) -> 
     nearest = find_near(catalogue, name)
     if nearest:
         return message, f"did you mean '{nearest}'?"
-    return message, "give flags that the catalogue does not know by extra_args"
+    return message, STRANGER
 
 
 def find_near(catalogue: Catalogue, name: str) -> str | None:
@@ -77,7 +79,10 @@ def _successor_hint(catalogue: Catalogue, successor: Successor, value: TomlValue
 
 
 def _this(catalogue: Catalogue) -> str:
-    return catalogue.version if catalogue.exact else f"{catalogue.version} (newest known)"
+    if catalogue.exact:
+        return catalogue.version
+    ends = {catalogue.versions[0]: "oldest", catalogue.versions[-1]: "newest"}
+    return f"{catalogue.version} ({ends.get(catalogue.version, 'nearest')} known)"
 
 
 def _short(version: str) -> str:

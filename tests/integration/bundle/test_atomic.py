@@ -16,7 +16,7 @@ from tests.support.bundles import Bundle, make_bundle
 from tests.support.installing import Workplace, wait_line
 from tests.support.pixi import STANDIN, write_program
 from tests.support.require import require, require_program
-from tests.support.wait import wait_until
+from tests.support.wait import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +69,7 @@ def end(process: subprocess.Popen[str], number: int) -> int:
     """Send a signal to an installation; return its exit code."""
     process.send_signal(number)
     with process:
-        return process.wait(10)
+        return process.wait(PATIENCE_S)
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -110,7 +110,7 @@ def test_stop_ends_pixi_and_clears_away(slow: Workplace, bundle: Bundle, newer: 
     process = slow.begin(newer)
     pixi = wait_half(slow)
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=10)
+    _, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 143
     assert said.endswith("error: stopped; the environment is as it was before\n")
     assert is_gone(pixi)
@@ -125,9 +125,9 @@ def test_second_installation_waits_for_the_first(slow: Workplace, newer: Bundle)
         wait_line(second, "another installation into ")
         (slow.folder / "go").touch()
         wait_line(second, "has it already")
-        assert second.wait(10) == 0
+        assert second.wait(PATIENCE_S) == 0
     with first:
-        assert first.wait(10) == 0
+        assert first.wait(PATIENCE_S) == 0
     assert slow.generations() == ["1"]
 
 
@@ -139,7 +139,7 @@ def test_pixi_that_outlives_an_installation_is_waited_for(slow: Workplace, bundl
         wait_line(second, "another installation into ")
         os.kill(pixi, signal.SIGKILL)
         wait_line(second, "installed into ")
-        assert second.wait(10) == 0
+        assert second.wait(PATIENCE_S) == 0
     assert slow.marker() == "one"
 
 
@@ -162,8 +162,10 @@ def mounted(folder: Path) -> Iterator[None]:
     words = [mount, "-t", "tmpfs", "-o", f"size={DISK}", "vllmd-test", str(folder)]
     done = subprocess.run(words, capture_output=True, check=False).returncode == 0
     require("integration", "this user cannot mount a small tmpfs", present=done)
-    yield
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def test_environment_that_cannot_be_moved_out_of_the_way_stays(

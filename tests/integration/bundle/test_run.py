@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.bundles import Bundle, sha256_of
+from tests.support.commands import Commands
 from tests.support.launching import STUB, Launcher, Run, Stub
 from tests.support.pixi import STANDIN, write_program
+from tests.support.processes import read_proc
 from tests.support.wait import wait_until
 
 if TYPE_CHECKING:
@@ -81,7 +83,17 @@ def test_bundle_without_a_folder_for_it_is_refused(launcher: Launcher, tar: Path
     run = launcher.start(Stub(), env={"AUTO_INFER_VLLM_BUNDLE_PATH": str(tar)})
     assert run.wait() == CONFIG
     assert "nothing says where to install the bundle" in run.stderr()
-    assert "hint: set pixi_project_dir in [master]" in run.stderr()
+    assert "hint: set pixi_project_dir in [master]\n" in run.stderr()  # `run` has no --into
+
+
+def test_bundle_without_a_configuration_is_told_and_the_command_runs(tmp_path: Path) -> None:
+    command = (sys.executable, "-c", "print('here')")
+    env = {"AUTO_INFER_VLLM_BUNDLE_PATH": "/data/bundle.tar"}
+    done = Commands(tmp_path).run("run", "--", *command, env=env)
+    assert (done.code, done.out) == (0, "here\n")
+    assert done.err.startswith(
+        "warning: AUTO_INFER_VLLM_BUNDLE_PATH: nothing is installed: without a configuration "
+    )
 
 
 def test_launcher_that_is_disabled_installs_nothing(launcher: Launcher, tar: Path) -> None:
@@ -100,6 +112,13 @@ def hang(launcher: Launcher, tar: Path) -> Run:
     return run
 
 
+def installer(launcher: Launcher) -> int:
+    """Return the pid of the `vllmd bundle install` that a launcher has started."""
+    words = b"\0bundle\0install\0"
+    (pid,) = [each for each in launcher.left() if words in read_proc(each, "cmdline")]
+    return pid
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stop_while_installing_ends_in_good_order(
     launcher: Launcher, tar: Path, number: int
@@ -113,12 +132,8 @@ def test_stop_while_installing_ends_in_good_order(
 
 
 def test_second_stop_while_installing_is_for_now(launcher: Launcher, tar: Path) -> None:
-    script = "trap '' TERM\n" + HANG.replace("FOLDER", str(launcher.folder)).replace(
-        "exec sleep 1000", "while :; do sleep 0.1; done"
-    )
-    write_program(launcher.folder / "tools/pixi", script)
-    run = start(launcher, tar)
-    wait_until((launcher.folder / "half").exists, "pixi installs")
+    run = hang(launcher, tar)
+    os.kill(installer(launcher), signal.SIGSTOP)  # it would heed the first one
     run.signal(signal.SIGTERM)
     run.wait_for("got SIGTERM: stopping the installation\n")
     run.signal(signal.SIGTERM)

@@ -8,7 +8,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,9 +21,10 @@ from tests.support.api_stub import (
     interrupt,
     request_line,
     vllmd,
+    wait_said,
 )
 from tests.support.require import require_module
-from tests.support.wait import wait_until
+from tests.support.wait import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,11 +131,10 @@ def test_batch_waits_for_a_server_that_comes_back(tmp_path: Path, batch: Batch) 
     once = tmp_path / "died"
     with api_stub(tmp_path, die_after=60, once=once, delay=0.01) as stub:
         run = batch.start(stub.url, "--concurrency", "16")
-        stub.wait_dead()
+        wait_said(run, "waiting for it, at most 10 min")
         stub.start()
-        _, said = run.communicate(timeout=20)
+        _, said = run.communicate(timeout=PATIENCE_S)
     assert run.returncode == 0, said
-    assert "waiting for it, at most 10 min" in said
     assert f"{stub.url} is healthy" in said
     batch.assert_each_once(200)
 
@@ -145,11 +144,9 @@ def test_batch_begins_when_the_server_is_up(tmp_path: Path, batch: Batch) -> Non
     stub = ApiStub(tmp_path)
     run = batch.start(stub.url)
     try:
-        assert run.stderr
-        while "waiting for it" not in run.stderr.readline():
-            pass
+        wait_said(run, "waiting for it")
         stub.start()
-        run.communicate(timeout=15)
+        run.communicate(timeout=PATIENCE_S)
     finally:
         stub.kill()
     assert run.returncode == 0
@@ -174,7 +171,7 @@ def test_batch_with_a_request_that_crashes_the_server_fails_that_one_only(
         for _ in range(4):
             stub.wait_dead()
             stub.start(delay=0.01)
-        _, said = run.communicate(timeout=25)
+        _, said = run.communicate(timeout=PATIENCE_S)
     assert run.returncode == 1, said
     batch.assert_each_once(60)
     assert [line["custom_id"] for line in batch.lines() if line["error"]] == ["id-5"]
@@ -191,32 +188,31 @@ def test_batch_let_in_by_nobody_stops_at_once(tmp_path: Path, batch: Batch) -> N
 
 
 def test_batch_out_of_time_says_so_and_goes_on_later(tmp_path: Path, batch: Batch) -> None:
-    batch.write(f"prompt {number}" for number in range(30))
+    batch.write(f"prompt {number}" for number in range(60))
     with api_stub(tmp_path, delay=0.2) as stub:
-        done = batch.run(stub.url, "--concurrency", "2", "--timeout", "1s")
+        done = batch.run(stub.url, "--concurrency", "2", "--timeout", "4s")
         assert done.returncode == 75
-        assert "the batch has taken its whole time of 1 s" in done.stderr
-        assert 0 < len(batch.lines()) < 30
+        assert "the batch has taken its whole time of 4 s" in done.stderr
+        assert 0 < len(batch.lines()) < 60  # it would take 6 s
         assert batch.run(stub.url).returncode == 0
-    batch.assert_each_once(30)
+    batch.assert_each_once(60)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_batch_interrupted_ends_cleanly_and_goes_on_later(
     tmp_path: Path, batch: Batch, number: int, code: int
 ) -> None:
-    batch.write(f"prompt {number}" for number in range(40))
+    batch.write(f"prompt {number}" for number in range(1000))
     with api_stub(tmp_path, delay=0.1) as stub:
-        run = batch.start(stub.url, "--concurrency", "4")
+        run = batch.start(stub.url, "--concurrency", "4")  # for 25 s
         wait_until(lambda: batch.size() > 0, "a first result")
-        before = time.monotonic()
         returned, said = interrupt(run, number)
-        assert time.monotonic() - before < 10
-        assert returned == code
+        assert returned == code, said
         assert "interrupted; " in said
         assert "Traceback" not in said
-        assert batch.run(stub.url).returncode == 0
-    batch.assert_each_once(40)
+        assert 0 < len(batch.lines()) < 1000
+        assert batch.run(stub.url, "--concurrency", "256").returncode == 0
+    batch.assert_each_once(1000)
 
 
 def test_batch_sends_no_more_at_once_than_told(tmp_path: Path, batch: Batch) -> None:
@@ -303,17 +299,26 @@ def test_batch_on_a_full_disk_leaves_whole_lines(tmp_path: Path, batch: Batch) -
     batch.assert_each_once(50)
 
 
+# A process begins with the peak of the one that it was forked from: of a small one here.
+MEASURE = """\
+import os, sys
+pid = os.spawnv(os.P_NOWAIT, sys.argv[1], sys.argv[1:])
+_, status, usage = os.wait4(pid, 0)
+print(usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
 def peak_memory_mb(words: list[str]) -> float:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "launcher", *words], env=environment(), stderr=subprocess.DEVNULL
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    return usage.ru_maxrss / 1024
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", MEASURE, sys.executable, "-m", "launcher", *words],
+        env=environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout) / 1024
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 def test_batch_memory_does_not_grow_with_the_file(tmp_path: Path, batch: Batch) -> None:
     peaks = []
     with api_stub(tmp_path) as stub:
@@ -343,7 +348,7 @@ def test_batch_on_a_terminal_draws_a_bar(tmp_path: Path, batch: Batch) -> None:
             while piece := os.read(primary, 4096):
                 said += piece
         os.close(primary)
-        assert run.wait(10) == 0
+        assert run.wait(PATIENCE_S) == 0
     assert "━" in said.decode()
     assert "/40" in said.decode()
     assert "40 requests, all with a result" in said.decode()

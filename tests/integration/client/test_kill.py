@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.api_stub import api_stub
-from tests.support.wait import wait_until
+from tests.support.wait import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ REQUESTS = 1500
 CONCURRENCY = 16
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 def test_batch_killed_20_times_has_each_result_once(tmp_path: Path, batch: Batch) -> None:
     moments = random.Random(20)  # noqa: S311  (the same moments each time)
     batch.write(f"prompt {number}" for number in range(REQUESTS))
@@ -54,7 +54,7 @@ def kill_somewhere(run: subprocess.Popen[str], batch: Batch, moments: random.Ran
         wanted = batch.size() + moments.randrange(1, 15_000)
         wait_until(lambda: batch.size() >= wanted or run.poll() is not None, "results come")
     run.kill()
-    run.communicate(timeout=10)
+    run.communicate(timeout=PATIENCE_S)
 
 
 def tear_last_line(batch: Batch, moments: random.Random) -> None:

@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from tests.support.launching import Launcher, Stub
+from tests.support.wait import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +44,7 @@ def test_generate_asks_the_instance_of_the_running_launcher(
         capture_output=True,
         text=True,
         check=False,
-        timeout=20,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()

@@ -13,6 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+# Each of these starts a dozen processes: generous, for a busy machine.
+TIMEOUT_S = 300
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test here the time that its processes may take."""
+    for item in items:
+        is_ours = item.path.match("integration/hypervisor/*.py")
+        if is_ours and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(TIMEOUT_S))
+
 
 def _namespace() -> Iterator[Namespace]:
     found = Namespace()

@@ -48,7 +48,7 @@ def run(host: HostCommands, script: str, env: dict[str, str]) -> subprocess.Comp
         capture_output=True,
         text=True,
         check=False,
-        timeout=25,
+        timeout=120,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,7 @@ def test_user_data_is_valid_for_cloud_init(prepared: HostCommands) -> None:
     (prepared.folder / "user-data").write_bytes(seed(prepared)["user-data"])
     done = subprocess.run(
         [cloud_init, "schema", "--config-file", str(prepared.folder / "user-data")],
-        capture_output=True, text=True, check=False, timeout=25,
+        capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert (done.returncode, "Valid cloud-config" in done.stdout) == (0, True), done.stderr
 
@@ -166,7 +167,10 @@ def test_secret_that_is_asked_for_rides_in_the_overrides(prepared: HostCommands)
 
 def test_secret_that_is_asked_for_and_missing_is_reported(prepared: HostCommands) -> None:
     done = prepared.run("generate-init", "--with-secret", ASKED)
-    assert (done.code, "the secret 'env:CHAT_KEY' is not there" in done.err) == (69, True)
+    assert (
+        done.code,
+        "the secret 'env:CHAT_KEY' is not there: the variable is not set" in done.err,
+    ) == (69, True)
 
 
 def test_secret_in_the_file_is_refused_with_its_line(prepared: HostCommands) -> None:
@@ -230,3 +234,29 @@ def test_base_image_becomes_the_runtimes_own(prepared: HostCommands) -> None:
 def test_unknown_base_image_is_refused(prepared: HostCommands) -> None:
     done = prepared.run("generate-init", env={"VLLMD_CLOUD_IMAGE": "Ubunto 22.04"})
     assert (done.code, "did you mean 'Ubuntu 22.04'?" in done.err) == (78, True)
+
+
+def test_base_image_that_nobody_knows_is_told_before_anything_is_written(
+    prepared: HostCommands,
+) -> None:
+    done = prepared.run("generate-init", env={"VLLMD_CLOUD_IMAGE": "Fedora"})
+    assert done.code == 78
+    assert "VLLMD_CLOUD_IMAGE: 'Fedora' is no path, and no known base image" in done.err
+    assert not prepared.state_dir.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root writes for another user")
+def test_link_in_the_place_of_a_runtimes_folder_is_not_followed(prepared: HostCommands) -> None:
+    prepared.state_dir.mkdir()
+    (prepared.folder / "elsewhere").mkdir()
+    (prepared.state_dir / "one").symlink_to(prepared.folder / "elsewhere")
+    done = prepared.run("generate-init", env={"VLLMD_SYSTEMD_USER": "nobody"})
+    assert (done.code, "'FOLDER/state/one' is a link" in done.err) == (69, True)
+    assert list((prepared.folder / "elsewhere").iterdir()) == []
+
+
+def test_exported_default_of_the_key_is_no_wish(prepared: HostCommands) -> None:
+    keys = prepared.folder / "home" / ".ssh"
+    (keys / "id_rsa.pub").rename(keys / "id_ed25519.pub")
+    done = prepared.run("generate-init", env={"VLLMD_SSH_KEY_PATH": "$HOME/.ssh/id_rsa.pub"})
+    assert (done.code, "note: the SSH key is that of" in done.out) == (0, True)

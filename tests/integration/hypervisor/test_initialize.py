@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import json
+import signal
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.commands import ROOT
 from tests.support.require import require_program
 
 if TYPE_CHECKING:
@@ -131,6 +135,46 @@ def test_dry_run_changes_nothing(
     assert (namespace.state(), sorted(tmp_path.iterdir())) == (former, files)
 
 
+def crash(host: HostCommands, at: int, *words: str) -> int:
+    """Run a command that is killed before its journal is written for the nth time."""
+    program = f"{ROOT}/tests/programs/die_at_journal.py"
+    return host.execute([sys.executable, program, str(at), "initialize", *words]).code
+
+
+@pytest.mark.parametrize("at", [2, 3, 8, 11, 14, 17])
+def test_undo_leaves_nothing_after_a_crash(
+    prepared: HostCommands, namespace: Namespace, tmp_path: Path, at: int
+) -> None:
+    add_interface(namespace)
+    former, files = namespace.state(), sorted(tmp_path.iterdir())
+    prepared.state_dir.mkdir(mode=0o700)  # without it there is nothing to write down at first
+    assert crash(prepared, at) == -signal.SIGKILL
+    assert prepared.run("initialize", "--undo").code == 0
+    prepared.state_dir.rmdir()
+    assert (namespace.state(), sorted(tmp_path.iterdir())) == (former, files)
+
+
+def test_crash_is_made_good_by_the_next_run(prepared: HostCommands, namespace: Namespace) -> None:
+    former = namespace.state()
+    assert crash(prepared, 10) == -signal.SIGKILL
+    assert prepared.run("initialize").code == 0
+    assert "nothing to do" in prepared.run("initialize").out
+    assert crash(prepared, 4, "--undo") == -signal.SIGKILL
+    assert prepared.run("initialize", "--undo").code == 0
+    assert (namespace.state(), prepared.state_dir.exists()) == (former, False)
+
+
+def test_two_at_once_do_it_once(prepared: HostCommands, namespace: Namespace) -> None:
+    former = namespace.state()
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        both = list(pool.map(prepared.run, ["initialize"] * 3))
+    assert [(done.code, done.err) for done in both] == [(0, "")] * 3
+    said = "".join(done.out for done in both)
+    assert said.count("create the bridge 'vllmd-br0'") == 1
+    assert prepared.run("initialize", "--undo").code == 0
+    assert (namespace.state(), prepared.state_dir.exists()) == (former, False)
+
+
 def test_dry_undo_changes_nothing(prepared: HostCommands, namespace: Namespace) -> None:
     prepared.run("initialize")
     former = namespace.state()
@@ -233,6 +277,46 @@ def test_interface_joins_when_asked_and_comes_back(
     assert namespace.state() == former
 
 
+def test_bridge_that_was_deleted_by_hand_costs_no_address(
+    prepared: HostCommands, namespace: Namespace
+) -> None:
+    namespace.ip("link add wire0 type veth peer name wire1")
+    namespace.ip("addr add 192.0.2.5/24 dev wire0")
+    namespace.ip("link set wire0 up")
+    namespace.ip("route add default via 192.0.2.1 dev wire0")
+    former = namespace.state()
+    prepared.write_host(RUNTIMES + "[network]\njoin = true\n")
+    prepared.run("initialize")
+    namespace.ip("link delete vllmd-br0")
+    assert prepared.run("initialize", "--undo").code == 0
+    assert namespace.state() == former
+
+
+@pytest.mark.parametrize(("global_by_now", "left"), [("0", "0\n"), ("1", "1\n")])
+def test_forwarding_that_somebody_has_turned_on_since_stays(
+    prepared: HostCommands, namespace: Namespace, global_by_now: str, left: str
+) -> None:
+    add_interface(namespace)
+    prepared.run("initialize")
+    # Docker does this when it starts.
+    namespace.run("sh", "-c", f"echo {global_by_now} > /proc/sys/net/ipv4/ip_forward")
+    prepared.run("initialize", "--undo")
+    assert namespace.run("cat", "/proc/sys/net/ipv4/conf/eth0/forwarding") == left
+
+
+def test_journal_that_cannot_be_written_keeps_the_host_as_it_is(
+    prepared: HostCommands, namespace: Namespace
+) -> None:
+    prepared.state_dir.mkdir(mode=0o700)
+    former = namespace.state()
+    argv = [sys.executable, "-m", "launcher.cli.hypervisor", "initialize"]
+    # As on a full disk: no file may have a single byte more.
+    done = prepared.execute(["sh", "-c", 'ulimit -f 0; exec "$0" "$@"', *argv])
+    assert (done.code, done.out) == (69, "")
+    assert "'FOLDER/state/initialize.json' cannot be written: file too large" in done.err
+    assert (namespace.state(), list(prepared.state_dir.iterdir())) == (former, [])
+
+
 def test_filter_that_drops_lets_guests_through(
     prepared: HostCommands, namespace: Namespace
 ) -> None:
@@ -297,3 +381,33 @@ def test_journal_of_an_earlier_boot_is_not_undone(
     assert prepared.run("initialize", "--undo").code == 0
     # The folders are from then as well, and outlive a boot.
     assert (namespace.state(), prepared.state_dir.exists()) == (former, False)
+
+
+def test_folder_of_somebody_else_is_not_given_away(
+    prepared: HostCommands, namespace: Namespace
+) -> None:
+    prepared.state_dir.mkdir(mode=0o755)
+    (prepared.state_dir / "passwd").touch()
+    done = prepared.run("initialize")
+    assert (done.code, done.out) == (69, "nothing was changed\n")
+    assert "'FOLDER/state' cannot be the state directory: 'passwd' is in it" in done.err
+    assert prepared.state_dir.stat().st_mode & 0o777 == 0o755
+    assert namespace.links() == {}
+
+
+def test_folder_with_what_is_ours_is_taken(prepared: HostCommands) -> None:
+    (prepared.state_dir / "images").mkdir(parents=True)
+    (prepared.state_dir / "one").mkdir()
+    prepared.state_dir.chmod(0o755)
+    assert prepared.run("initialize").code == 0
+    assert prepared.state_dir.stat().st_mode & 0o777 == 0o700
+
+
+def test_reader_that_has_seen_enough_does_not_stop_it(
+    prepared: HostCommands, namespace: Namespace
+) -> None:
+    script = 'exec 3>&1; { "$0" "$@" 2>&3; echo "$?" >&3; } | true'
+    argv = [sys.executable, "-m", "launcher.cli.hypervisor", "initialize"]
+    done = prepared.execute(["sh", "-c", script, *argv])
+    assert done.out == "0\n"
+    assert "vllmd-tap2" in namespace.links()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ import pytest
 from tests.support.require import require
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.support.preparing import HostCommands
 
 POOL = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
@@ -23,11 +26,13 @@ def pages() -> int:
 
 
 @pytest.fixture
-def prepared(host: HostCommands) -> HostCommands:
+def prepared(host: HostCommands) -> Iterator[HostCommands]:
     present = os.path.exists(POOL) and os.access(POOL, os.W_OK)
     require("integration", f"'{POOL}' cannot be written here", present=present)
     host.variables.update(NO_NETWORK)
-    return host
+    with open(POOL, encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # the pool is the machine's: for one test at a time
+        yield host
 
 
 def test_huge_pages_are_added_and_given_back(prepared: HostCommands) -> None:

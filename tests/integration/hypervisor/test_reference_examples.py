@@ -13,7 +13,6 @@ import pytest
 from tests.support.hosts import REFERENCE
 
 SCRIPTS = Path(__file__).parents[3] / "scripts"
-pytestmark = pytest.mark.timeout(120)  # shells that start Python on a machine that is busy
 Done = subprocess.CompletedProcess[str]
 
 

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Each of these starts a dozen processes: generous, for a busy machine.
-TIMEOUT_S = 180
+TIMEOUT_S = 600
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each test here the time that its processes may take."""
     for item in items:
-        if "vmm" in item.path.parts and not item.get_closest_marker("timeout"):
+        if item.path.match("integration/vmm/*.py") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(TIMEOUT_S))
 
 

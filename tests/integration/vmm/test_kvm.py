@@ -16,20 +16,19 @@ if TYPE_CHECKING:
 def test_probe_ends_and_says_why_not() -> None:
     began = time.monotonic()
     found = probe_kvm()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     assert found.works or found.reason
     assert not found.works or open_kvm().works
 
 
 def test_firmware_runs_emulated() -> None:
-    assert (
-        try_firmware(require_program("integration", "qemu-system-x86_64"), "tcg", "max", 20) == ""
-    )
+    program = require_program("integration", "qemu-system-x86_64")
+    assert try_firmware(program, "tcg", "max", 60) == ""
 
 
 def test_firmware_that_cannot_run_says_why() -> None:
     program = require_program("integration", "qemu-system-x86_64")
-    found = try_firmware(program, "tcg", "no-such-cpu", 20)
+    found = try_firmware(program, "tcg", "no-such-cpu", 60)
     assert found.startswith("QEMU fails with it: ")
     assert "no-such-cpu" in found
 

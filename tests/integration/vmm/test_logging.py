@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.support.hypervisor import HELLO
+from tests.support.vmm_behaviour import END_S
 from tests.support.wait import wait_until
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def test_level_error_says_nothing_while_all_is_well(qemu: Host) -> None:
     env = qemu.environ({LEVEL: "ERROR"})
     process = qemu.run(env=env)
     qemu.ask("stop", env=env)
-    assert process.wait(10) == 0
+    assert process.wait(END_S) == 0
     assert qemu.said() == ""
 
 
@@ -33,7 +34,6 @@ def test_log_is_appended_to_and_its_folder_made(qemu: Host) -> None:
     env = qemu.environ({LOG: str(qemu.folder / "logs/guest.log")})
     for _ in range(2):
         qemu.run(env=env)
-        qemu.wait_state("running", env)
         qemu.ask("stop", env=env)
     assert Path(env[LOG]).read_text().count(HELLO) == 2
     assert Path(env[LOG]).stat().st_mode & 0o007 == 0
@@ -44,12 +44,12 @@ def test_log_to_stdout_works_where_stdout_is_a_socket(qemu: Host) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         process = qemu.start(env=qemu.environ({LOG: "/dev/stdout"}), stdout=theirs.fileno())
-        ours.settimeout(30)
+        ours.settimeout(qemu.within_s)
         heard = b""
         while HELLO.encode() not in heard:
             heard += ours.recv(4096)
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(END_S) == 0
 
 
 def test_log_to_a_reader_who_leaves_does_not_end_the_guest(qemu: Host) -> None:
@@ -58,9 +58,11 @@ def test_log_to_a_reader_who_leaves_does_not_end_the_guest(qemu: Host) -> None:
     process = qemu.start(env=env, stdout=writing)
     os.close(writing)
     os.close(reading)
-    wait_until(lambda: HELLO in qemu.ask("logs", env=env).stdout, "hello in the copy", within_s=30)
+    wait_until(
+        lambda: HELLO in qemu.ask("logs", env=env).stdout, "hello in the copy", qemu.within_s
+    )
     assert qemu.ask("stop", env=env).code == 0
-    assert process.wait(10) == 0
+    assert process.wait(END_S) == 0
 
 
 def test_log_that_is_a_link_is_refused(qemu: Host) -> None:
@@ -73,4 +75,4 @@ def test_log_that_is_a_link_is_refused(qemu: Host) -> None:
 def test_logs_without_a_log_says_so(qemu: Host) -> None:
     asked = qemu.ask("logs", env=qemu.environ())
     assert asked.code == 69
-    assert "default.log' of guest 'default' cannot be read: no such file" in asked.stderr
+    assert f".log' of guest '{qemu.name}' cannot be read: no such file" in asked.stderr

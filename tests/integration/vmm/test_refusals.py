@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from launcher.errors import HostError
 from launcher.hypervisor.rundir import Lock, RunDir, make_rundir
+from launcher.hypervisor.starting import hold, plan_guest
 from tests.support.commands import obey_permissions
+from tests.support.hypervisor import kill
 
 if TYPE_CHECKING:
     from tests.support.hypervisor import Host
@@ -95,15 +98,15 @@ def test_every_mistake_is_told_at_once(qemu: Host) -> None:
 
 def test_image_in_use_by_another_guest_is_told(qemu: Host) -> None:
     qemu.run(env=qemu.environ())
-    other = qemu.environ({f"{P}SYSTEM_IMAGE_FILEPATH": f"{qemu.folder}/default.img"}, name="b")
+    other = qemu.environ({f"{P}SYSTEM_IMAGE_FILEPATH": f"{qemu.folder}/{qemu.name}.img"}, other="b")
     asked = qemu.ask("start", env=other)
     assert asked.code == 78
-    assert "default.img' is in use by another guest\nhint: stop that guest" in asked.stderr
+    assert f"{qemu.name}.img' is in use by another guest\nhint: stop that guest" in asked.stderr
 
 
 def test_config_image_may_be_shared_by_readers(qemu: Host) -> None:
     qemu.run(env=qemu.environ())
-    process = qemu.run(env=qemu.environ(name="b"))
+    process = qemu.run(env=qemu.environ(other="b"))
     assert process.poll() is None
 
 
@@ -166,6 +169,12 @@ def test_unreadable_file_is_told_to_who_may_not_read_it(qemu: Host) -> None:
     assert "secret' cannot be read: permission denied\nhint: let this user read it" in said
 
 
+def test_cpu_count_that_is_refused_is_no_reason_to_warn_of_the_default(qemu: Host) -> None:
+    said = refusal(qemu, CPU_COUNT="0", MEMORY_CONFIG="size=0")
+    assert "warning" not in said
+    assert "hint: write 1 or more" in said
+
+
 def refusal_of_humble(host: Host, changes: dict[str, str]) -> str:
     """Start without root's right to read everything; return what is said."""
     asked = host.ask("start", env=host.environ(changes), before=obey_permissions)
@@ -187,12 +196,23 @@ def test_guest_of_another_user_is_not_called_stopped(qemu: Host) -> None:
     qemu.rundir().chmod(0)
     asked = qemu.ask("status", env=env, before=obey_permissions)
     assert asked.code == 4
-    assert asked.stdout == "default: unknown (it is another user's: ask with sudo)\n"
+    assert asked.stdout == f"{qemu.name}: unknown (it is another user's: ask with sudo)\n"
     stopped = qemu.ask("stop", env=env, before=obey_permissions)
     assert (stopped.code, stopped.stderr.splitlines()[0]) == (
         69,
         "error: the guest is another user's",
     )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_stop_by_root_ends_no_process_of_others(qemu: Host) -> None:
+    env = qemu.environ()
+    process = qemu.run(env=env)
+    # As if the guest's user had written the pid of somebody else's process down.
+    os.chown(qemu.rundir(), 12345, 12345)
+    stopped = qemu.ask("stop", env=env)
+    assert (stopped.code, "is not of the user whose guest" in stopped.stderr) == (69, True)
+    assert process.poll() is None
 
 
 def test_failed_start_leaves_no_empty_log(qemu: Host) -> None:
@@ -214,12 +234,21 @@ def test_start_waits_for_who_tidies_up(qemu: Host) -> None:
 
 
 def test_start_beside_another_start_is_refused(qemu: Host) -> None:
-    rundir = RunDir(path=str(qemu.rundir()))
-    os.makedirs(os.path.dirname(rundir.path))
-    make_rundir(rundir)
-    lock = Lock(rundir)
-    assert lock.acquire()
-    asked = qemu.ask("start", env=qemu.environ())
-    lock.release()
-    assert asked.code == 69
-    assert "guest 'default' is being started or stopped by somebody else" in asked.stderr
+    plan = plan_guest(qemu.environ())
+    with (
+        hold(plan),
+        pytest.raises(HostError, match="is being started or stopped by somebody else"),
+        hold(plan, patience_s=0.2),
+    ):
+        pytest.fail("both hold it")
+
+
+def test_start_overtaken_by_another_leaves_its_guest_alone(qemu: Host) -> None:
+    env = qemu.environ()
+    plan = plan_guest(env)
+    assert qemu.ask("start", "--detach", env=env).code == 0
+    found = qemu.wait_state("running", env)
+    kill(found["supervisor_pid"])
+    with pytest.raises(HostError, match="is running already"), hold(plan):
+        pytest.fail("two guests of one name")
+    assert qemu.wait_state("running", env)["pid"] == found["pid"]

@@ -20,6 +20,8 @@ AT = ("--vllm-version", "0.32.0")
         ("swap_space", "'swap_space' was removed in vLLM 0.18"),
         ("VLLM_LOGGING_LEVEL", "an environment variable of vLLM's"),
         ("enable_prefix_caching", "false becomes --no-enable-prefix-caching"),
+        ("extra_args", "in [instance.NAME.server]"),
+        ("guest.image", "in [guest]"),
         ("preset", "latency: gpu_memory_utilization = 0.8, max_num_seqs = 1"),
     ],
 )
@@ -33,6 +35,8 @@ def test_key_is_explained(key: str, words: str, capsys: pytest.CaptureFixture[st
     [
         ("max_model_length", "did you mean 'max_model_len'?"),
         ("VLLM_LOGING_LEVEL", "did you mean 'VLLM_LOGGING_LEVEL'?"),
+        ("bakground", "did you mean 'background'?"),
+        ("device", "remove it: vLLM takes the device of the platform it was built for"),
     ],
 )
 def test_unknown_key_gets_the_nearest(key: str, hint: str) -> None:

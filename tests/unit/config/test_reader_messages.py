@@ -39,7 +39,8 @@ FILES = {
         (
             "error: vllm.toml:2:12: expected an integer, 0 to 100, got a boolean\n"
             "   2 | log_keep = true\n"
-            "     |            ^^^^"
+            "     |            ^^^^\n"
+            "hint: write a number, like 1"
         ),
     ),
     "a string for an integer": (
@@ -56,7 +57,8 @@ FILES = {
         (
             "error: vllm.toml:2:12: expected an integer, 0 to 100, got a float\n"
             "   2 | log_keep = 1.0 #***\n"
-            "     |            ^^^"
+            "     |            ^^^\n"
+            "hint: write a number, like 1"
         ),
     ),
     "an integer out of range": (
@@ -64,7 +66,8 @@ FILES = {
         (
             "error: vllm.toml:2:12: expected an integer, 0 to 100, got 101\n"
             "   2 | log_keep = 101\n"
-            "     |            ^^^"
+            "     |            ^^^\n"
+            "hint: write 100 or less"
         ),
     ),
     "a negative integer": (
@@ -72,7 +75,8 @@ FILES = {
         (
             "error: vllm.toml:2:14: expected an integer of at least 0, got -1\n"
             "   2 | log_max_mb = -1\n"
-            "     |              ^^"
+            "     |              ^^\n"
+            "hint: write 0 or more"
         ),
     ),
     "a date for an integer": (
@@ -80,7 +84,8 @@ FILES = {
         (
             "error: vllm.toml:2:14: expected an integer of at least 0, got a date or time\n"
             "   2 | log_max_mb = 2026-01-01\n"
-            "     |              ^^^^^^^^^^"
+            "     |              ^^^^^^^^^^\n"
+            "hint: write a number, like 1"
         ),
     ),
     "a relative path": (
@@ -124,7 +129,8 @@ FILES = {
         (
             "error: vllm.toml:2:18: expected a number of seconds above 0, got -1\n"
             "   2 | stop_timeout_s = -1\n"
-            "     |                  ^^"
+            "     |                  ^^\n"
+            "hint: write a number above 0, like 30"
         ),
     ),
     "an endless duration": (
@@ -132,7 +138,8 @@ FILES = {
         (
             "error: vllm.toml:2:18: expected a number of seconds above 0, got inf\n"
             "   2 | stop_timeout_s = inf\n"
-            "     |                  ^^^"
+            "     |                  ^^^\n"
+            "hint: write a finite number, like 3600"
         ),
     ),
     "a string for a duration": (

@@ -121,3 +121,19 @@ def test_where_names_file_and_line_or_the_source() -> None:
 def test_dotted_path_is_a_toml_key() -> None:
     assert dotted(("a", "qwen2.5", "x-y", 0)) == 'a."qwen2.5".x-y[0]'
     assert dotted(("", 'a"b\\\n')) == '""."a\\"b\\\\\\U0000000a"'
+
+
+def test_render_text_header_with_a_name_like_a_secrets_is_shown() -> None:
+    document = parse_toml("[instance.servers]\n", FILE)
+    problem = Problem(message="no", origin=FILE, path=("instance", "servers"), at_key=True)
+    assert "[instance.servers]" in _text(problem, document)
+
+
+def test_render_text_very_long_line_shows_what_is_around_the_place() -> None:
+    document = parse_toml(f'a = ["{"x" * 500}", 7, "{"y" * 500}"]\n', FILE)
+    problem = Problem(message="no", origin=FILE, path=("a", 1))
+    _, source, caret = _text(problem, document).splitlines()
+    assert len(source) < 180
+    assert source.startswith("   1 | ...xxx")
+    assert source.endswith("yyy...")
+    assert source[caret.index("^")] == "7"

@@ -40,3 +40,10 @@ def test_default_of_an_option_is_told(name: str, words: str) -> None:
 
 def test_command_without_variables_shows_its_examples_only() -> None:
     assert new_hypervisor_parser("image", "Do it.", "example: x\n").epilog == "example: x\n"
+
+
+@pytest.mark.parametrize("command", ["start", "stop", "status", "logs"])
+def test_commands_of_one_guest_read_no_file_of_the_host(command: str) -> None:
+    text = new_hypervisor_parser(command, "Do it.").format_help()
+    assert "environment variables:\n" in text
+    assert "in the file" not in text

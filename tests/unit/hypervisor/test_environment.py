@@ -76,9 +76,9 @@ def test_variable_of_each_kind_is_read(name: str, text: str, value: object) -> N
 @pytest.mark.parametrize(
     ("name", "text", "message", "hint"),
     [
-        (CPUS, "0", "expected a whole number of at least 1, got 0", ""),
+        (CPUS, "0", "expected a whole number of at least 1, got 0", "write 1 or more"),
         (CPUS, "4x", "expected a whole number of at least 1, got '4x'", "write digits only"),
-        (CPUS, "four", "expected a whole number of at least 1, got 'four'", ""),
+        (CPUS, "four", "expected a whole number of at least 1, got 'four'", "write digits only"),
         (CPUS, "9" * 19, f"expected a whole number of at least 1, got '{'9' * 19}'",
          "write digits only"),
         ("VLLMD_HYPERVISOR_STOP_TIMEOUT", "1e3",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from launcher.errors import HostError
-from launcher.hypervisor.identity import find_identity, is_alive, open_process
+from launcher.hypervisor.identity import find_identity, find_user, is_alive, open_process
 from launcher.hypervisor.rundir import (
     Lock,
     RunDir,
@@ -61,6 +61,32 @@ def test_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "chat").symlink_to(tmp_path)
     with pytest.raises(HostError, match="belongs to somebody else"):
         make_rundir(RunDir(path=str(tmp_path / "chat")))
+
+
+def test_folder_that_others_can_replace_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run").chmod(0o777)
+    with pytest.raises(HostError, match=r"somebody else may write to '.*/run'"):
+        make_rundir(RunDir(path=str(tmp_path / "run/chat")))
+    (tmp_path / "run").chmod(0o1777)  # as /tmp: nobody can rename what is not his
+    make_rundir(RunDir(path=str(tmp_path / "run/chat")))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_folder_within_somebody_elses_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    os.chown(tmp_path / "run", 12345, 12345)
+    with pytest.raises(HostError, match="somebody else may write to"):
+        make_rundir(RunDir(path=str(tmp_path / "run/chat")))
+
+
+def test_file_that_leads_elsewhere_is_not_read(rundir: RunDir, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("x")
+    os.symlink(tmp_path / "secret", rundir.file("guest.json"))
+    os.mkfifo(rundir.file("stopping"))
+    assert rundir.read("guest.json") == b""
+    assert rundir.read("stopping") == b""
+    assert rundir.read("") == b""
 
 
 def test_lock_has_one_holder(rundir: RunDir) -> None:
@@ -118,3 +144,4 @@ def test_process_is_alive_only_as_itself() -> None:
     assert open_process(later) is None
     assert not is_alive(None)
     assert find_identity(2**22 + 1) is None
+    assert (find_user(us.pid), find_user(2**22 + 1)) == (os.getuid(), None)

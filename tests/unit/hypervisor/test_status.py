@@ -68,6 +68,18 @@ def test_status_of_a_stopped_guest_is_a_line() -> None:
     assert render_status(GuestStatus(name="chat", state="stopped")) == "chat: stopped"
 
 
+def test_status_of_an_instance_on_a_socket_has_no_port() -> None:
+    report = GuestReport(entrypoint="running", instances=(GuestInstance(name="a", state="ready"),))
+    assert render_status(replace(STATUS, report=report)).splitlines()[-1] == "    a: ready"
+
+
+def test_status_moves_no_cursor() -> None:
+    guest = replace(STATE, why="\x1b[2J", log="/l\nchat: stopped")
+    shown = render_status(replace(STATUS, guest=guest))
+    assert "\x1b" not in shown
+    assert "chat: stopped" not in shown.splitlines()
+
+
 def test_status_tells_whether_a_report_will_come() -> None:
     silent = replace(STATUS, report=None)
     assert "has not reported yet" in render_status(silent)

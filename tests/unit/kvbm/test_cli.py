@@ -206,6 +206,7 @@ def test_front_door_shows_the_error_and_its_place(capsys: Capture, tmp_path: Pat
         f"error: {file}:2:15: expected an integer of at least 1, got 0\n"
         "   2 | num_threads = 0\n"
         "     |               ^\n"
+        "hint: write 1 or more\n"
     )
 
 

@@ -23,7 +23,7 @@ from tests.support.kvbm import CPUS, told
 if TYPE_CHECKING:
     from launcher.config.problems import TomlValue
 
-quick = settings(max_examples=40, deadline=None)
+quick = settings(max_examples=40)
 
 # Any JSON, with many of the names that mean something.
 NAMES = sorted(

@@ -41,6 +41,13 @@ def refused(reply: object) -> tuple[int, Any]:
     return reply.status, json.loads(reply.body)
 
 
+def said(reply: object) -> str:
+    """Return what is said to a command that is taken."""
+    assert isinstance(reply, Deed)
+    message: str = json.loads(reply.response.body)["message"]
+    return message
+
+
 @pytest.mark.parametrize("target", ["/status", "/logs/a", "/stop/a", "/reload", "/nonsense", "/"])
 def test_untrusted_client_finds_no_such_page(target: str) -> None:
     for method in ("GET", "POST"):
@@ -62,6 +69,30 @@ def test_wrong_method_is_refused(method: str, target: str, allow: str) -> None:
     reply = ask(ready(), method, target)
     assert isinstance(reply, Response)
     assert (reply.status, reply.allow) == (405, allow)
+
+
+def pair() -> History:
+    """Return a server and what keeps something for it, both ready."""
+    history = History(server("k", outlives="a", probe=None), server("a", after=("k",)))
+    history.happen(Begun(), Spawned(name="k", pid=41), Spawned(name="a", pid=42))
+    history.happen(Healthy(name="a"))
+    return history
+
+
+@pytest.mark.parametrize("verb", ["stop", "restart"])
+def test_keeper_of_a_server_that_runs_on_is_left_alone(verb: str) -> None:
+    status, body = refused(ask(pair(), "POST", f"/{verb}/k"))
+    assert (status, body) == (409, {"error": "'a' runs on what 'k' keeps: stop 'a' first"})
+
+
+def test_keeper_of_a_server_that_stops_is_told_to_follow() -> None:
+    history = pair()
+    message = "'a' stops; it stays so until it is started; 'k' stays, for its next start"
+    assert said(ask(history, "POST", "/stop/a")) == message
+    history.happen(StopOne(name="a"))
+    message = "'k' stops; it stays so until it is started; that is when 'a' has ended"
+    assert said(ask(history, "POST", "/stop/k")) == message
+    assert said(ask(history, "POST", "/start/k")) == "'k' runs already (ready)"
 
 
 def test_stop_is_an_event_and_says_what_happens() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -161,6 +162,130 @@ def test_tls_server_is_probed_over_tls() -> None:
     container = _container(text)
     assert container["startupProbe"]["httpGet"]["scheme"] == "HTTPS"
     assert {"name": "models", "mountPath": "/tls", "readOnly": True} in container["volumeMounts"]
+
+
+DOLLARS = "$HOME $$x $(USER) ${A} %h"
+
+
+def _with_dollars() -> Any:
+    own = {"instance": {"a": {"server": {"chat_template": DOLLARS}}}}
+    return workload_of(ONE, json.dumps(own))
+
+
+def test_pod_sees_a_dollar_sign_as_it_was_written() -> None:
+    (deployment,) = (
+        each
+        for each in loaded(render_kubernetes(_with_dollars(), Options())[0])
+        if each["kind"] == "Deployment"
+    )
+    env = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+    # The kubelet makes one of two.
+    assert "$$HOME $$$$x $$(USER) $${A} %h" in env[1]["value"]
+
+
+def test_quadlet_sees_a_dollar_sign_as_it_was_written() -> None:
+    # systemd makes one of two, of dollars as of per cents.
+    text = render_quadlet(_with_dollars())[0].text
+    assert "$$HOME $$$$x $$(USER) $${A} %%h" in text
+
+
+def test_odd_folder_of_models_is_mounted_as_it_is_called() -> None:
+    text = ONE.replace("org/model", "/m/a $b %c/model")
+    (_, bind) = _service(text)["volumes"]
+    assert (bind["source"], bind["read_only"]) == ("/m/a $$b %c", True)
+    assert "Volume=/m/a $$b %%c:/m/a $$b %%c:ro" in _quadlet(text)
+
+
+def test_compose_makes_no_folder_that_is_missing() -> None:
+    (_, bind) = _service(ONE.replace("org/model", "/models/x"))["volumes"]
+    assert bind["bind"] == {"create_host_path": False}
+
+
+def test_compilers_may_run_what_they_have_written() -> None:
+    assert "/tmp:exec,mode=1777" in _service(ONE)["tmpfs"]  # noqa: S108  (a container's)
+
+
+def test_no_container_runs_as_root() -> None:
+    assert _service(ONE)["user"] == "1000:1000"
+    assert {"User=1000", "Group=1000"} <= set(_quadlet(ONE))
+
+
+def test_folder_that_the_file_writes_to_can_be_written_to() -> None:
+    text = ONE + 'download_dir = "/data/models"\n'
+    (_, bind) = _service(text)["volumes"]
+    assert (bind["target"], "read_only" in bind) == ("/data/models", False)
+    assert "Volume=/data/models:/data/models" in _quadlet(text)
+    assert "ReadWritePaths=-/data/models" in _unit(text)
+    mount = {"name": "cache", "mountPath": "/data/models", "subPath": "data/models"}
+    assert mount in _container(text)["volumeMounts"]
+
+
+def test_low_port_is_granted_without_root() -> None:
+    text = ONE.replace("8000", "443")
+    assert "AmbientCapabilities=CAP_NET_BIND_SERVICE" in _unit(text)
+    assert "CapabilityBoundingSet=CAP_NET_BIND_SERVICE" in _unit(text)
+    assert "Sysctl=net.ipv4.ip_unprivileged_port_start=0" in _quadlet(text)
+    pod = _objects(text)["Deployment"]["spec"]["template"]["spec"]
+    assert pod["securityContext"]["sysctls"][0]["value"] == "0"
+    assert "CapabilityBoundingSet=" in _unit(ONE)
+
+
+def test_file_beside_the_configuration_is_mounted_into_the_same_folder() -> None:
+    text = ONE + 'chat_template = "/model-configs/chat.jinja"\n'
+    paths = [mount["mountPath"] for mount in _container(text)["volumeMounts"]]
+    assert {"/model-configs/vllm.toml", "/model-configs/chat.jinja"} <= set(paths)
+    assert "/model-configs" not in paths
+
+
+def test_names_that_are_cut_stay_different() -> None:
+    servers = "".join(
+        f'[instance.{name}.server]\nmodel = "org/{name}"\nport = 80{number}\n'
+        for number, name in enumerate(
+            ("a-model-of-a-certain-length-a", "a-model-of-a-certain-length-b"), 10
+        )
+    )
+    files = render_kubernetes(workload_of(servers, project="a" * 40), Options())
+    names = [each["metadata"]["name"] for each in loaded(files[0]) if each["kind"] == "Service"]
+    assert len(set(names)) == 2
+    assert all(len(name) <= 52 for name in names)  # a StatefulSet's pods have labels of 11 more
+
+
+def test_pages_of_the_launcher_do_not_take_the_port_of_a_server() -> None:
+    ports = [each["containerPort"] for each in _container(ONE.replace("8000", "9180"))["ports"]]
+    assert ports == [9180, 9181]
+
+
+def test_command_for_the_secret_names_the_namespace() -> None:
+    text = render_kubernetes(workload_of(SECRET), Options(namespace="inference"))[0].text
+    assert "kubectl create secret generic --namespace inference vllm-secrets" in text
+
+
+SHARED = """
+[instance.server]
+gpu_memory_utilization = 0.4
+[instance.control]
+gpu_ids = "0"
+startup_timeout_s = 600
+[instance.a.server]
+model = "org/a"
+port = 8000
+[instance.b.server]
+model = "org/b"
+port = 8001
+"""
+
+
+def test_servers_that_wait_for_each_other_are_given_the_time_of_both() -> None:
+    assert "TimeoutStartSec=1260" in _unit(SHARED)
+    assert "TimeoutStartSec=1260" in _quadlet(SHARED)
+    assert _service(SHARED)["healthcheck"]["start_period"] == "1260s"
+
+
+@pytest.mark.parametrize("render", [_quadlet, _unit])
+def test_variables_that_the_file_asks_each_machine_for_are_passed_on(render: Any) -> None:
+    text = CLUSTER.replace("nodes = 2", 'nodes = 2\nrank = "env:MY_RANK"\nleader = "10.0.0.1"')
+    assert "# What each machine says of itself: MY_RANK." in render(text)
+    assert _service(text)["environment"]["MY_RANK"].startswith("${MY_RANK:?")
 
 
 CLUSTER = """

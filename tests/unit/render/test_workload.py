@@ -116,6 +116,79 @@ def test_folders_of_models_adapters_and_keys_are_found_once() -> None:
     assert workload.model_dirs == ("/adapters", "/etc/t", "/models")
 
 
+@pytest.mark.parametrize(
+    ("path", "mounted"),
+    [
+        ("/model", ("/model",)),
+        ("/mnt/model/", ("/mnt/model",)),
+        ("/etc/model", ("/etc/model",)),
+        ("/models/a/b", ("/models/a",)),
+        ("/cache/model", ()),
+        ("/", ()),
+    ],
+)
+def test_folder_above_a_model_is_mounted_unless_it_is_the_images_own(
+    path: str, mounted: tuple[str, ...]
+) -> None:
+    assert workload_of(f'[instance.a.server]\nmodel = "{path}"\n').model_dirs == mounted
+
+
+def test_models_in_tables_and_in_json_are_found() -> None:
+    workload = workload_of(
+        ALONE
+        + 'enable_lora = true\nlora_modules = [\'{"name": "x", "path": "/adapters/x"}\']\n'
+        + 'speculative_config = {model = "/drafts/y", num_speculative_tokens = 2}\n'
+    )
+    assert workload.model_dirs == ("/adapters", "/drafts")
+
+
+def test_folders_that_are_written_to_are_found_wherever_they_are_said() -> None:
+    workload = workload_of(
+        '[master.env]\nHF_HOME = "/data/hf"\nTMPDIR = "/tmp/x"\n'
+        '[kvbm.cache.disk]\nstorage_path = "/nvme/kv"\n'
+        '[instance.a.server]\nmodel = "/data/models/x"\ndownload_dir = "/data/models"\n'
+    )
+    assert workload.written_dirs == ("/data/hf", "/data/models", "/nvme/kv")
+    assert workload.model_dirs == ()
+
+
+@pytest.mark.parametrize("path", ["/a:b/model", "/a\\nb/model"])
+def test_path_that_cannot_be_mounted_is_refused(path: str) -> None:
+    said = refusal_of(f'[instance.a.server]\nmodel = "{path}"\n')
+    assert "cannot be mounted: a colon or a control character is in it" in said
+
+
+def test_relative_path_is_refused_where_it_is_written() -> None:
+    said = refusal_of('[instance.a.server]\nmodel = "./models/x"\n')
+    assert "vllm.toml:2:9: './models/x' is relative to where the launcher runs" in said
+
+
+def test_file_without_an_enabled_instance_is_refused() -> None:
+    text = ALONE + "[instance.a.control]\nenabled = false\n"
+    assert "no instance is enabled: there is nothing to render" in refusal_of(text)
+
+
+@pytest.mark.parametrize(
+    ("paths", "said"),
+    [
+        (("/run/a/key", "/run/b/key"), "would have the same name, 'key'"),
+        (("/run/a/my key", "/run/b"), "'/run/a/my key' does not end in a name"),
+    ],
+)
+def test_secret_files_that_no_home_can_tell_apart_are_refused(
+    paths: tuple[str, str], said: str
+) -> None:
+    first = f'[master.env]\nHF_TOKEN = "file:{paths[0]}"\n'
+    assert said in refusal_of(first + ALONE + f'api_key = "file:{paths[1]}"\n')
+
+
+def test_gpus_keep_their_numbers_where_another_instance_has_all() -> None:
+    other = '[instance.b.server]\nmodel = "org/b"\nport = 8001\ngpu_memory_utilization = 0.4\n'
+    both = ALONE + "gpu_memory_utilization = 0.4\n" + other
+    workload = workload_of(both + '[instance.b.control]\ngpu_ids = "3"\n')
+    assert for_container(workload) == {}
+
+
 def test_log_folder_is_kept_unless_it_is_temporary() -> None:
     assert workload_of(ALONE).log_dirs == ()
     kept = workload_of(ALONE + '[instance.control]\nlog_dir = "/logs/vllm"\n')
@@ -125,6 +198,13 @@ def test_log_folder_is_kept_unless_it_is_temporary() -> None:
 def test_grace_is_longer_than_the_most_patient_instance() -> None:
     text = ALONE + "[instance.a.control]\nstop_timeout_s = 90\n"
     assert workload_of(text).grace_s() > 90
+
+
+def test_grace_holds_for_a_server_and_for_its_weights_after_it() -> None:
+    control = "stop_timeout_s = 90\nweight_cache = true\n"
+    workload = workload_of(f"{ALONE}[instance.a.control]\n{control}")
+    assert workload.grace_s() == 90 + 15 + 10 + 15
+    assert workload.servers[0].stop_s == 90 + 15 + 10
 
 
 def test_ranks_are_the_product_of_the_parallel_sizes() -> None:

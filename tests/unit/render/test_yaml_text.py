@@ -17,6 +17,7 @@ TRAPS = [
     "a: b", "a #b", "#a", "&a", "*a", "!a", "%a", "@a", "`a`", "{a}", "[a]", "a,b", "'", '"',
     " a", "a ", "é", "tab\there", "it's", "=", "<<", "a:", ".inf", ".nan", "2026-11-21", "30s",
     "2Gi", "vllmd:latest", "./vllm.toml", "cache:/cache", "true", "0o17", "007", "$$x", "a\\b",
+    "it's 😀 \\ud83d\\ude00", "it's \u2028\x1b", "\ufeffx",
 ]  # fmt: skip
 
 
@@ -38,6 +39,18 @@ def test_nested_tables_and_lists_read_back() -> None:
         "open": "first\nsecond",
     }
     assert yaml.safe_load(render_yaml([document])) == {**document, "i": ["x", 2]}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "  first\nsecond\n", "\nfirst\n", "a  \n  b\n", "a\n\n\n", "a\n\nb", "\n", "\n\n", " \n",
+        "a # \u2028b\n", "a\r\nb\r\n", "\ufeffa\nb\n", "\ta\nb\n", "a\n\x1b\n", "😀\n'\"\n",
+        "#\n---\n",
+    ],
+)  # fmt: skip
+def test_text_of_a_file_reads_back_byte_by_byte(text: str) -> None:
+    assert yaml.safe_load(render_yaml([{"data": {"file": text}}])) == {"data": {"file": text}}
 
 
 def test_comment_stands_above_what_it_is_about() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from launcher.process.spec import Probe
-from launcher.server.address import Address, effective, health_probe, server_address
+from launcher.server.address import LIKE_HOST, Address, effective, health_probe, server_address
 from tests.support.facts import MODEL, messages_of, plan_text, read_text
 
 
@@ -147,3 +147,36 @@ WRONG = {
 def test_address_of_the_wrong_type_is_refused(server: str) -> None:
     plan = plan_text(f"[instance.a.server]\n{MODEL}{server}\n")
     assert messages_of(plan) == [("error", *WRONG[server])]
+
+
+HOSTS = {
+    "[::1]": "write it without brackets",
+    "127.0.0.1:8000": 'write host = "127.0.0.1" and port = 8000',
+    "node1:80": 'write host = "node1" and port = 80',
+    "http://127.0.0.1": LIKE_HOST,
+    "http://127.0.0.1:8000": LIKE_HOST,
+    "10.0.0.0/8": LIKE_HOST,
+    "one two": LIKE_HOST,
+    "256.1.1.1": "give each of its four numbers 255 at most",
+    "1.1.1.99999999999": "give each of its four numbers 255 at most",
+    "fe80::xyz": LIKE_HOST,
+}
+FINE = ["", "::", "::1", "fe80::1%eth0", "::ffff:10.0.0.1", "node-1.example", "127.1", "255.0.0.1"]
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_host_that_is_none_is_refused(host: str) -> None:
+    message = f"'host': expected a host name or an address, got '{host}'"
+    found = messages_of(plan_text(f'[instance.a.server]\n{MODEL}host = "{host}"\n'))
+    assert found == [("error", message, HOSTS[host])]
+
+
+@pytest.mark.parametrize("host", FINE)
+def test_host_that_may_be_one_is_fine(host: str) -> None:
+    assert messages_of(plan_text(f'[instance.a.server]\n{MODEL}host = "{host}"\n')) == []
+
+
+def test_socket_with_a_long_path_is_refused() -> None:
+    found = messages_of(plan_text(f'[instance.a.server]\n{MODEL}uds = "/{"x" * 107}"\n'))
+    message = "'uds': the path of a socket has at most 107 bytes, this has 108"
+    assert found == [("error", message, "put it in a folder with a shorter path")]

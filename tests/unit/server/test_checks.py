@@ -42,6 +42,12 @@ def test_log_file_in_the_place_of_another_default_is_refused() -> None:
     ]
 
 
+def test_log_file_of_two_in_other_words_is_refused() -> None:
+    assert two('log_file = "/l/x"', 'log_file = "/l/../l//x"') == [
+        ("error", "'b' and 'a' both log to '/l/../l//x'", "give each its own log_file")
+    ]
+
+
 def test_log_file_that_is_shared_is_told_once() -> None:
     toml = (
         '[instance.control]\nlog_file = "/l"\n'
@@ -343,3 +349,56 @@ def test_multiprocessing_beside_its_variable_is_warned_of() -> None:
     assert messages_of(plan_text(f"{toml}[instance.a.server]\n{MODEL}")) == [
         ("warning", message, "keep one of the two")
     ]
+
+
+# Once, and no more than once
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_share_of_a_gpu_that_is_not_finite_is_told_once(value: str) -> None:
+    message = f"'gpu_memory_utilization': expected a finite number, got {value}"
+    assert check(server=f"gpu_memory_utilization = {value}") == [
+        ("error", message, "write a number")
+    ]
+
+
+@pytest.mark.parametrize("name", ["--max-model-len", "a b", "é"])
+def test_name_that_cannot_be_an_option_is_told_once(name: str) -> None:
+    ((severity, message, _),) = check(server=f'"{name}" = 1')
+    assert severity == "error"
+    assert "option" in message
+
+
+def test_instance_that_is_no_table_is_told_once() -> None:
+    message = "expected a table, the settings of one instance, got an integer"
+    hint = "write {} in [instance.server] or [instance.NAME.server]"
+    found = messages_of(plan_text("[instance]\nport = 1\nseed = 2\n"))
+    assert found == [("error", message, hint.format(name)) for name in ("port", "seed")]
+
+
+# Sizes
+
+
+@pytest.mark.parametrize("name", ["tensor_parallel_size", "pipeline_parallel_size"])
+@pytest.mark.parametrize("value", [0, -1])
+def test_parallel_size_below_one_is_refused(name: str, value: int) -> None:
+    message = f"'{name}': expected an integer of at least 1, got {value}"
+    assert check(server=f"{name} = {value}") == [("error", message, "write 1 or more")]
+
+
+# Words of extra_args
+
+
+def test_unknown_flag_in_extra_args_has_a_hint_that_fits() -> None:
+    ((_, _, hint),) = check(server='extra_args = ["--qqqqqqqqqq"]')
+    assert hint == "correct it, or leave it if this build of vLLM has it"
+
+
+# What no program can be given
+
+
+@pytest.mark.parametrize("key", ["model", "host", "uds", "api_key", "hf_token"])
+def test_value_with_a_nul_is_told_once(key: str) -> None:
+    found = messages_of(plan_text(f'[instance.a.server]\n{key} = "/a\\u0000"\n'))
+    hints = [hint for severity, _, hint in found if severity == "error"]
+    assert hints == ["remove the NUL character"]

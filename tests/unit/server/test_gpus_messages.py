@@ -95,7 +95,8 @@ FILES = {
         (
             'error: vllm.toml:2:11: expected "all", "none" or GPU ids like "0,1", got -1\n'
             "   2 | gpu_ids = -1\n"
-            "     |           ^^"
+            "     |           ^^\n"
+            'hint: write "none" for no GPU'
         ),
     ),
     "a float": (
@@ -103,7 +104,8 @@ FILES = {
         (
             'error: vllm.toml:2:11: expected "all", "none" or GPU ids like "0,1", got a float\n'
             "   2 | gpu_ids = 1.5\n"
-            "     |           ^^^"
+            "     |           ^^^\n"
+            'hint: write [0, 1] or "0,1"'
         ),
     ),
     "a boolean in an array": (
@@ -111,7 +113,8 @@ FILES = {
         (
             'error: vllm.toml:2:11: expected "all", "none" or GPU ids like "0,1", got a boolean in an array\n'
             "   2 | gpu_ids = [0, true]\n"
-            "     |           ^^^^^^^^^"
+            "     |           ^^^^^^^^^\n"
+            'hint: write [0, 1] or "0,1"'
         ),
     ),
     "only a prefix": (
@@ -119,7 +122,8 @@ FILES = {
         (
             'error: vllm.toml:2:11: expected "all", "none" or GPU ids like "0,1", got \'GPU-\'\n'
             '   2 | gpu_ids = "GPU-"\n'
-            "     |           ^^^^^^"
+            "     |           ^^^^^^\n"
+            'hint: write [0, 1] or "0,1"'
         ),
     ),
 }

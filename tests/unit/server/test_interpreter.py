@@ -31,6 +31,15 @@ def test_python_of_the_configuration_that_is_missing_is_refused() -> None:
     assert code_of(plan.problems) == EX_UNAVAILABLE
 
 
+def test_python_of_the_configuration_without_vllm_is_told() -> None:
+    toml = f'[master]\npython = "/usr/bin/python3"\n{INSTANCE}'
+    plan = plan_text(toml, python=PythonFacts(path="/usr/bin/python3"))
+    message = "'python': no vLLM was found beside '/usr/bin/python3'"
+    hint = "install vLLM there, or name the Python that has it"
+    assert messages_of(plan) == [("warning", message, hint)]
+    assert plan.is_startable()
+
+
 def test_python_with_vllm_that_is_nowhere_is_refused() -> None:
     looked = ("/usr/bin/python3", "/opt/python")
     plan = plan_text(INSTANCE, python=PythonFacts(path=None, looked_at=looked))

@@ -125,11 +125,11 @@ UNFIT = {
     ),
     "x = [true]": (
         "'x': expected strings, numbers or tables in the array, got a boolean",
-        "",
+        "put it in quotes",
     ),
     "x = [[1]]": (
         "'x': expected strings, numbers or tables in the array, got an array",
-        "",
+        "leave out the inner brackets",
     ),
     "--x = 1": (
         "'__x': an option is written without its leading hyphens",

@@ -238,7 +238,8 @@ FILES = {
             'hint: write "1", which vLLM reads so\n'
             "error: vllm.toml:4:5: expected a string, got an array\n"
             "   4 | C = []\n"
-            "     |     ^^"
+            "     |     ^^\n"
+            "hint: write JSON into a string"
         ),
     ),
     "a secret variable of the wrong type": (
@@ -246,7 +247,8 @@ FILES = {
         (
             "error: vllm.toml:2:12: expected a string, got an array\n"
             "   2 | HF_TOKEN = ***\n"
-            "     |            ^^^"
+            "     |            ^^^\n"
+            "hint: write JSON into a string"
         ),
     ),
     "a module that is no name": (

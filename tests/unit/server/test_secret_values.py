@@ -164,3 +164,15 @@ def test_mask_words_leaves_other_words_alone() -> None:
     words = ["--port", "1", "--x={}", "{broken", '{"a": 1}', "--no-secret-here", "v", "--", "-x"]
     assert mask_words(words, None)[:5] == words[:5]
     assert mask_words(["--long-prefill-token-threshold", "4"], None)[1] == "4"
+
+
+def test_reference_to_no_file_is_refused() -> None:
+    plan = plan_text(f'[instance.a.server]\n{MODEL}api_key = "file:"\n')
+    message = "'api_key': 'file:' names no file"
+    assert messages_of(plan) == [("error", message, 'write it like "file:/run/secrets/key"')]
+
+
+@pytest.mark.parametrize("toml", ['api_key = "file:/a\\u0000"', 'model = "/a\\u0000"'])
+def test_path_with_a_nul_is_not_looked_for(toml: str) -> None:
+    asked = questions(read_text(f"[instance.a.server]\n{toml}\n"))
+    assert (asked.secret_files, asked.model_dirs) == ((), ())

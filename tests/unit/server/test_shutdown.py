@@ -68,6 +68,14 @@ def test_container_with_less_grace_is_warned_of() -> None:
     assert hint == "give the container 32 s, or lower stop_timeout_s"
 
 
+def test_container_needs_more_grace_where_weights_are_kept() -> None:
+    environ = {"PATH": "/usr/bin", "VLLMD_CONTAINER_GRACE_S": "32"}
+    plan = plan_text(control("weight_cache = true"), environ=environ)
+    [(_, message, hint)] = messages_of(plan)
+    assert "may take 40 s to stop (stop_timeout_s and 10 s for its weights)" in message
+    assert hint == "give the container 42 s, or lower stop_timeout_s"
+
+
 def test_container_with_enough_grace_or_an_unknown_one_is_fine() -> None:
     for grace in ("32", "", "soon"):
         environ = {"PATH": "/usr/bin", "VLLMD_CONTAINER_GRACE_S": grace}

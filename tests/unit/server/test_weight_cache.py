@@ -30,6 +30,7 @@ def test_weights_are_kept_by_a_process_of_their_own() -> None:
     assert weights.probe is None
     assert weights.restart == process_of(plan).restart
     assert weights.env == process_of(plan).env
+    assert (weights.outlives, weights.stop_timeout_s) == ("a", 10)
 
 
 def test_server_takes_the_weights_from_there_and_waits_for_them() -> None:

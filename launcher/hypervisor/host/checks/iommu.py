@@ -103,11 +103,21 @@ def _check_gpu(survey: Survey, gpu: str) -> tuple[Finding, ...]:
         mend = "sudo reboot  # a reset does not bring it back"
         why = f"the runtime '{survey.gpus[gpu]}' wants it"
         return (Finding(name=f"gpu {gpu}", status=FAIL, seen=seen, why=why, mend=mend),)
+    if device.other_kind and _is_meant_as_gpu(survey, gpu):
+        mend = f"${{EDITOR:-vi}} {survey.config.path}  # name one that 'lspci -D' shows"
+        seen = f"this is no GPU, but {device.other_kind}"
+        why = f"the runtime '{survey.gpus[gpu]}' would take it from the host"
+        return (Finding(name=f"gpu {gpu}", status=FAIL, seen=seen, why=why, mend=mend),)
     return (
         _check_group(survey, device),
         _check_binding(survey, device),
         _check_node(survey, device),
     )
+
+
+def _is_meant_as_gpu(survey: Survey, gpu: str) -> bool:
+    runtimes = survey.config.runtimes
+    return any(gpu in each.gpus for each in runtimes if not each.guest.devices)
 
 
 def _check_group(survey: Survey, device: PciDevice) -> Finding:
@@ -135,8 +145,8 @@ def _check_group(survey: Survey, device: PciDevice) -> Finding:
 
 def _is_stranger(survey: Survey, device: PciDevice, other: PciDevice) -> bool:
     """Tell whether the host uses another card of the group: the GPU's own functions come along."""
-    same_card = other.address.rpartition(".")[0] == device.address.rpartition(".")[0]
-    return other.blocks_group and not same_card and other.address not in survey.gpus
+    cards = {device.card, *(address.rpartition(".")[0] for address in survey.gpus)}
+    return other.blocks_group and other.card not in cards
 
 
 def _check_binding(survey: Survey, device: PciDevice) -> Finding:

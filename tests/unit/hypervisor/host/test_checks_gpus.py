@@ -15,7 +15,7 @@ from tests.support.hosts import (
     found,
     outcome,
 )
-from tests.support.hosttree import NVIDIA_AUDIO, HostTree
+from tests.support.hosttree import H100, NVIDIA_AUDIO, HostTree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -160,3 +160,17 @@ def test_group_has_to_belong_to_the_user_of_the_guests(
     finding = found(tree, f"vfio-binding {GPU_1}")
     assert finding.status == status
     assert ("is not the file of 'ada'" in finding.seen) == (status == "warn")
+
+
+def test_disk_in_the_place_of_a_gpu_fails(tree: HostTree) -> None:
+    tree.write(f"sys/devices/pci0000:00/{GPU_1}/class", "0x010802")
+    finding = found(tree, f"gpu {GPU_1}")
+    assert (finding.status, finding.seen) == ("fail", "this is no GPU, but a disk controller")
+
+
+def test_gpus_of_one_runtime_may_share_a_group_with_their_sound(tree: HostTree) -> None:
+    tree.add_pci(GPU_2, H100, driver="vfio-pci", group="40")
+    tree.add_pci(GPU_2.replace(".0", ".1"), NVIDIA_AUDIO, driver="snd_hda_intel", group="40")
+    text = TWO_RUNTIMES.replace(f'gpus = ["{GPU_1}"]', f'gpus = ["{GPU_1}", "{GPU_2}"]')
+    text = text.replace(f'gpus = ["{GPU_2}"]\n', "")
+    assert found(tree, f"iommu-group {GPU_1}", text).status == "ok"

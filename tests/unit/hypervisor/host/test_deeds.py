@@ -90,3 +90,21 @@ def test_nothing_is_given_away_through_a_link(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="symbolic links"):
         give_away(str(tmp_path / "link"), None, 0o644)
     assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
+
+
+def test_folder_that_appears_meanwhile_is_left_as_it_is(tmp_path: Path) -> None:
+    (deed,) = plan(tmp_path / "a")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a").chmod(0o755)
+    deed.perform(Machine())
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o755
+
+
+def test_folder_that_somebody_has_changed_since_is_not_given_back(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a").chmod(0o755)
+    (deed,) = plan(tmp_path / "a")
+    deed.perform(Machine())
+    (tmp_path / "a").chmod(0o750)
+    assert deed.undo(Machine()) == ""
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o750

@@ -117,3 +117,26 @@ def test_kernel_that_gives_less_is_told_of() -> None:
     assert find_shortage(planned, planned) == ""
     short = find_shortage(planned, replace(planned, pages=2))
     assert short == "the kernel gave 2 of 6 huge pages of 1G"
+
+
+@pytest.mark.parametrize(
+    ("now", "left"),
+    [
+        ("12", "7"),
+        ("7", "7"),  # somebody has taken ours away already
+        ("3", "3"),  # and more than that
+        ("10", "7"),
+    ],
+)
+def test_pool_never_shrinks_below_what_it_was(tree: HostTree, now: str, left: str) -> None:
+    name = "sys/kernel/mm/hugepages/hugepages-2048kB"
+    done = AddHugePages(folder=pool(tree), size=2 * MIB, wanted=5, pages=5, former=7)
+    add_pool(tree, name, total=int(now))
+    done.undo(machine(tree))
+    assert (tree.root / name / "nr_hugepages").read_text().strip() == left
+
+
+def test_plan_says_how_many_pages_there_were(tree: HostTree) -> None:
+    add_pool(tree, "sys/kernel/mm/hugepages/hugepages-2048kB", total=7, free=2)
+    (deed,) = plan_hugepages([runtime(1)], "2M", machine(tree), [])
+    assert (deed.former, deed.pages) == (7, 510)

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from launcher.errors import ConfigError
-from launcher.hypervisor.account import gather_account, with_home
-from launcher.hypervisor.host.loading import load_host
+from launcher.hypervisor.account import gather_account, home_of_caller, with_home
+from launcher.hypervisor.environment import EnvironmentReader
+from launcher.hypervisor.host.loading import find_overlooked, load_host
+from launcher.hypervisor.host.values import runtime_name
+from launcher.hypervisor.read import read_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,3 +104,49 @@ def test_setting_is_the_variable_or_its_default(  # noqa: PLR0913, PLR0917
 def test_home_is_found_where_the_environment_lacks_it() -> None:
     assert os.path.isdir(with_home({})["HOME"])
     assert with_home({"HOME": "/x"})["HOME"] == "/x"
+
+
+def test_path_of_the_file_that_cannot_be_expanded_is_one_problem(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path), "VLLMD_HYPERVISOR_CONFIG": "$NOWHERE/config.toml"}
+    assert problems_of(environ) == ["'$NOWHERE' in it is not set"]
+
+
+def test_file_that_is_broken_hides_no_variable(tmp_path: Path) -> None:
+    (tmp_path / "broken.toml").write_text("[global\n")
+    environ = {
+        "HOME": str(tmp_path),
+        "VLLMD_HYPERVISOR_CONFIG": str(tmp_path / "broken.toml"),
+        "VLLMD_BRIDGE_NAME": "a/b",
+    }
+    assert problems_of(environ)[1:] == ["'a/b' cannot be the name of a network interface"]
+
+
+def test_group_that_would_add_a_line_to_the_unit_is_refused(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path), "VLLMD_KVM_GROUP": "kvm\nExecStartPre=/bin/true"}
+    (problem,) = problems_of(environ)
+    assert problem.endswith("cannot be the name of a group")
+
+
+def test_file_that_sudo_hides_is_told(tmp_path: Path) -> None:
+    theirs = tmp_path / ".config/vllmd/config.toml"
+    theirs.parent.mkdir(parents=True)
+    theirs.touch()
+    (problem,) = find_overlooked("/root/.config/vllmd/config.toml", str(tmp_path))
+    assert f"sudo VLLMD_HYPERVISOR_CONFIG={theirs} vllmd-hypervisor" in problem.hint
+    assert find_overlooked(str(theirs), str(tmp_path)) == ()
+
+
+@pytest.mark.parametrize("environ", [{}, {"SUDO_USER": ""}, {"SUDO_USER": "no-such-user"}])
+def test_without_sudo_nothing_is_hidden(environ: dict[str, str]) -> None:
+    assert find_overlooked("/root/.config/vllmd/config.toml", home_of_caller(environ)) == ()
+
+
+def test_exported_default_names_no_file(tmp_path: Path) -> None:
+    default = "$HOME/.config/vllmd/config.toml"
+    host = load_host({"HOME": str(tmp_path), "VLLMD_HYPERVISOR_CONFIG": default})
+    assert host.config.path == ""
+
+
+@pytest.mark.parametrize("name", ["-x", "_x", "x-1", "7"])
+def test_name_of_a_runtime_is_one_of_a_guest(name: str) -> None:
+    assert runtime_name(name) == read_name(EnvironmentReader({"VLLMD_HYPERVISOR_NAME": name}))

@@ -176,3 +176,33 @@ def test_wrong_variable_is_told_by_its_name() -> None:
 def test_all_mistakes_are_told_at_once() -> None:
     text = "[global]\nusr = 1\ndefault_cpus = 0\n[[runtimes]]\nindex = 0\n[network]\njoin = 1\n"
     assert len(complaints(text)) == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "message"),
+    [
+        ("[global]\nstate_dir = '//'", "2:13", "'//' is the whole host"),
+        ("[global]\nconfig_dir = '/'", "2:14", "'/' is the whole host"),
+        ("[network]\nsubnet = '127.0.0.0/24'", "2:10",
+         "expected a private network, /16 to /28, got '127.0.0.0/24'"),
+        ("[network]\nbridge_name = 'all'", "2:15",
+         "'all' cannot be the name of a network interface"),
+        ("[network]\nbridge_name = 'vllmd-tap1'\n" + ONE, "2:15",
+         "'vllmd-tap1' is the tap of the runtime 'one'"),
+        ("[network]\nbridge_name = 'br0'\ndefault_interface = 'br0'", "3:21",
+         "'br0' cannot be both the bridge and the host's interface"),
+        (ONE.replace("one", "guest"), "3:8",
+         "the folder 'guest' of the state directory is for what 'image build' makes"),
+        (ONE + "guest.cmdline = 'quiet\\nExecStart=x'".replace("'", '"'), "4:17",
+         "a line break or another control character is in it"),
+        ('[global]\nstate_dir = "/x\\ny"', "2:13",
+         "a line break or another control character is in it"),
+    ],
+)  # fmt: skip
+def test_value_that_would_harm_the_host_is_refused(text: str, place: str, message: str) -> None:
+    assert complaints(text) == [(place, message)]
+
+
+@pytest.mark.parametrize("subnet", ["10.0.0.0/16", "172.20.0.0/20", "192.168.7.0/28"])
+def test_private_subnets_are_taken(subnet: str) -> None:
+    assert config(f"[network]\nsubnet = '{subnet}'").network.subnet == subnet

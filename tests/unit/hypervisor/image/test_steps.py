@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import pytest
 
 from launcher.errors import HostError
 from launcher.hypervisor.image.steps import Steps, run_tool
+from tests.support.wait import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,13 +25,23 @@ rm "$1"
 """
 
 
+def is_waiting(thread: int) -> bool:
+    """Tell whether a thread waits for a program that it has started."""
+    frame = sys._current_frames().get(thread)  # noqa: SLF001  (as `faulthandler` looks at it)
+    while frame is not None and frame.f_code is not subprocess.Popen.communicate.__code__:
+        frame = frame.f_back
+    return frame is not None
+
+
 def test_interrupted_program_may_tidy_up(tmp_path: Path) -> None:
     mark = tmp_path / "root"
 
     def interrupt() -> None:
-        while not mark.exists():
-            pass
+        # While the program is being started, nobody is there yet to end it.
+        wait_until(lambda: mark.exists() and is_waiting(us), "it runs, and is waited for", 60)
         os.kill(os.getpid(), signal.SIGINT)
+
+    us = threading.get_ident()
 
     threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""Property tests that give the same result on every run: no random seed, no stored examples."""
+"""Property tests that give the same result on every run: no seed, no clock, no stored examples."""
 
 from __future__ import annotations
 
