@@ -1,9 +1,12 @@
-"""Property tests that give the same result on every run: no seed, no clock, no stored examples."""
+"""For all suites: the same result on every run, and from wherever they are started."""
 
 from __future__ import annotations
 
+import signal
+
 from hypothesis import HealthCheck, Phase, settings
 
+# Property tests: no seed, no clock, no stored examples.
 settings.register_profile(
     "bounded",
     derandomize=True,
@@ -14,3 +17,8 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 settings.load_profile("bounded")
+
+# A shell starts what is in the background (`make test &`) with Ctrl-C ignored, which every child
+# would inherit: those of our tests could not be interrupted.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

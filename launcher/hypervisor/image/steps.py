@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 TAIL_LINES = 15
+LOOK_S = 1.0  # how soon Ctrl-C is heard, at the latest
 TIDY_S = 30.0  # for a program that is ended
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -61,7 +62,7 @@ def run_tool(words: Sequence[str], steps: Steps, name: str) -> None:
         process_group=0,
     ) as process:
         try:
-            said, _ = process.communicate()
+            said = _wait_end(process)
         except BaseException:
             _end(process)
             raise
@@ -72,6 +73,17 @@ def run_tool(words: Sequence[str], steps: Steps, name: str) -> None:
         full = any("No space left" in line for line in tail)
         hint = "make room on the disk" if full else "the lines above say why"
         raise HostError(f"'{name}' ended with code {process.returncode}", hint)
+
+
+def _wait_end(process: subprocess.Popen[bytes]) -> bytes | None:
+    """Return what a program has said, once it has ended.
+
+    Python looks for a signal only between its own steps, and one that comes just before a wait
+    would be noticed after it: no wait is without an end.
+    """
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.communicate(timeout=LOOK_S)[0]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
