@@ -22,6 +22,7 @@ from launcher.server.environment_checks import check_environment
 from launcher.server.extra_args_checks import check_extra_args
 from launcher.server.facts import is_vllm_module, local_model, log_path
 from launcher.server.gpus import GpuIds
+from launcher.server.model import SHARED_TABLES
 from launcher.server.multiprocessing import check_multiprocessing
 from launcher.server.secret_checks import check_secrets
 from launcher.server.shutdown import check_shutdown
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
 
+    from launcher.config.layers import Tree
     from launcher.config.problems import Path
     from launcher.config.reader import Problems
     from launcher.server.address import Address
@@ -140,8 +142,25 @@ def check_models(instances: Instances, facts: Facts, problems: Problems) -> None
             continue  # no table: what would be in it nobody knows
         elif is_vllm_module(facts.module) and _names_no_model(instance):
             message = f"'{instance.name}' has no model: vLLM would take its own default"
-            hint = f'set model = "/path/to/model" in [instance.{instance.name}.server]'
+            hint = _nearest_of_the_file(instance, problems.tree) or (
+                f'set model = "/path/to/model" in [instance.{instance.name}.server]'
+            )
             problems.add(instance.path(), message, hint, severity=WARNING, at_key=True)
+
+
+def _nearest_of_the_file(instance: Instance, tree: Tree) -> str:
+    """Return a hint for an instance that only an override or `--set` names; empty for others."""
+    names: list[str] = []
+    for document in tree.documents:
+        tables = document.data.get("instance")
+        if document.origin.kind == "file" and isinstance(tables, dict):
+            names += [name for name in tables if name not in SHARED_TABLES]
+    if instance.name in names:
+        return ""
+    from launcher.config.suggest import find_nearest  # noqa: PLC0415  (a mistake: see options)
+
+    nearest = find_nearest(instance.name, names)
+    return f"did you mean '{nearest}', the instance of the file?" if nearest else ""
 
 
 def _names_no_model(instance: Instance) -> bool:
@@ -231,9 +250,13 @@ def _utilization(instance: Instance, facts: Facts) -> float:
 
 
 def _spans_nodes(instance: Instance) -> bool:
-    """Tell whether other machines bring GPUs too, so that ours cannot be counted."""
+    """Tell whether other machines bring GPUs too, so that ours cannot be counted here.
+
+    With a [cluster] they are: a machine's share, in `cluster_checks`.
+    """
     return (
-        effective_integer(instance, "nnodes", 1) > 1
+        (instance.cluster is not None and instance.cluster.nodes != 1)
+        or effective_integer(instance, "nnodes", 1) > 1
         or effective(instance, "distributed_executor_backend") == "ray"
         or effective(instance, "data_parallel_backend") == "ray"
     )

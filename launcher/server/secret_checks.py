@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from launcher.config.secrets import is_secret_name
+from launcher.config.problems import WARNING
+from launcher.config.secrets import holds_secret, is_secret_name
 from launcher.server.secret_values import SECRET_OPTIONS
 
 TYPE_CHECKING = False
@@ -27,6 +28,10 @@ def check_secrets(instances: tuple[Instance, ...], facts: Facts, problems: Probl
             if is_exposed(option.name, option.value, facts.catalogue):
                 hint = f"set a variable that the server reads in [instance.{instance.name}.env]"
                 problems.add(option.path, f"'{option.name}' {EXPOSED}", f"{hint} instead")
+            for path in _urls_inside(option.value, option.path):
+                message = f"'{option.name}': this URL {EXPOSED}"
+                hint = f"leave it out; a variable in [instance.{instance.name}.env] may say it"
+                problems.add(path, message, hint, severity=WARNING)
             for path in _secrets_inside(option.value, option.path):
                 message = f"'{path[-1]}' in '{option.name}' {EXPOSED}"
                 hint = "give it by a variable or a file, if the server can read it from there"
@@ -67,6 +72,19 @@ def _check_words(instance: Instance, facts: Facts, problems: Problems) -> None:
                 hint = f"set a variable that the server reads in [instance.{instance.name}.env]"
             message = f"'extra_args': '{split_flag(word)[0]}' {EXPOSED}"
             problems.add(instance.extra_args_path, message, hint)
+
+
+def _urls_inside(value: TomlValue, path: Path) -> Iterator[Path]:
+    """Yield the places of URLs with a password or a token in them, at any depth."""
+    if isinstance(value, str):
+        if "://" in value and holds_secret(value):
+            yield path
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _urls_inside(inner, (*path, key))
+    elif isinstance(value, list):
+        for position, inner in enumerate(value):
+            yield from _urls_inside(inner, (*path, position))
 
 
 def _secrets_inside(value: TomlValue, path: Path) -> Iterator[Path]:

@@ -168,6 +168,7 @@ BODIES = {
             "boolean\n"
             "   7 | log_max_mb = true\n"
             "     |              ^^^^\n"
+            "hint: write a number, like 1\n"
         ),
     ),
     "impossible ports": (

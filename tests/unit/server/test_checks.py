@@ -402,3 +402,21 @@ def test_value_with_a_nul_is_told_once(key: str) -> None:
     found = messages_of(plan_text(f'[instance.a.server]\n{key} = "/a\\u0000"\n'))
     hints = [hint for severity, _, hint in found if severity == "error"]
     assert hints == ["remove the NUL character"]
+
+
+# An instance that nobody meant
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("chta", "did you mean 'chat', the instance of the file?"),
+        ("other", 'set model = "/path/to/model" in [instance.other.server]'),
+    ],
+)
+def test_instance_that_only_an_override_names_may_be_a_misspelling(name: str, hint: str) -> None:
+    toml = f"[instance.chat.server]\n{MODEL}"
+    overrides = f'{{"instance": {{"{name}": {{"server": {{"port": 1}}}}}}}}'
+    ((severity, message, said_hint),) = messages_of(plan_text(toml, overrides))
+    assert (severity, said_hint) == ("warning", hint)
+    assert message == f"'{name}' has no model: vLLM would take its own default"

@@ -176,3 +176,27 @@ def test_reference_to_no_file_is_refused() -> None:
 def test_path_with_a_nul_is_not_looked_for(toml: str) -> None:
     asked = questions(read_text(f"[instance.a.server]\n{toml}\n"))
     assert (asked.secret_files, asked.model_dirs) == ((), ())
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        f'otlp_traces_endpoint = "http://me:{SECRET}@host"',
+        f'hf_overrides = {{ x = [{{ y = "https://host/?token={SECRET}" }}] }}',
+    ],
+)
+def test_url_with_a_password_is_a_warning(server: str) -> None:
+    plan = plan_text(f"[instance.a.server]\n{MODEL}{server}\n")
+    ((severity, message, hint),) = messages_of(plan)
+    assert severity == "warning"
+    assert message.endswith(f": this URL {EXPOSED}")
+    assert hint == "leave it out; a variable in [instance.a.env] may say it"
+
+
+def test_url_without_a_password_is_fine() -> None:
+    assert (
+        messages_of(
+            plan_text(f'[instance.a.server]\n{MODEL}otlp_traces_endpoint = "http://host:4317"\n')
+        )
+        == []
+    )
