@@ -8,6 +8,7 @@ import json
 import os
 
 from rattler import LockFile, Subdir, __version__, exceptions
+from rattler.config import Config
 from rattler.install import InstallerReporter, install
 
 from launcher.bundle.errors import BundleError
@@ -16,11 +17,17 @@ from launcher.bundle.wheels import install_wheels
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from launcher.bundle.model import Target
     from launcher.bundle.progress import Progress
 
 NAME = f"py-rattler {__version__}"
 FULL = "(os error 28)"
+LOCAL = "file://"
+# py-rattler makes an HTTP client also where nothing is fetched (all records are local files, see
+# `_require_local`), and panics where the machine has no certificates, as slim images have none.
+OFFLINE = "tls-no-verify = true"
 # Which pixi makes beside `envs` where they are missing.
 OWN_FILES = {".gitignore": "*\n!config.toml\n", ".condapackageignore": "*\n"}
 FAILURES = (
@@ -87,6 +94,7 @@ async def _install(target: Target, reporter: _Reporter) -> None:
     platforms = found.platforms() if found is not None else []
     ours = next(each for each in platforms if each.name == target.platform)
     records = found.conda_repodata_records_for_platform(ours) if found is not None else None
+    _require_local([each.url for each in records or ()])
     await install(
         records=records or [],
         target_prefix=target.prefix(),
@@ -95,7 +103,14 @@ async def _install(target: Target, reporter: _Reporter) -> None:
         platform=Subdir(target.platform),
         execute_link_scripts=False,
         reporter=reporter,
+        config=Config.from_toml(OFFLINE),
     )
+
+
+def _require_local(addresses: Iterable[str]) -> None:
+    for address in addresses:
+        if not address.startswith(LOCAL):
+            raise BundleError(f"'{address}' is no file of the bundle", "make the bundle again")
 
 
 def _flat(error: Exception) -> str:

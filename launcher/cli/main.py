@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 # Packages that only some commands need, and which extra of ours brings each.
-EXTRAS = {"pycdlib": "hypervisor", "pyroute2": "hypervisor"}
+EXTRAS = {"pycdlib": "[hypervisor]", "pyroute2": "[hypervisor]", "tomli": "", "deepmerge": ""}
 
 # Command -> what it does, in the words of `vllmd --help`. Each is a module of this package with
 # a `main(argv, environ)`; only the one that is asked for is imported.
@@ -136,7 +136,7 @@ def _report_missing(error: ModuleNotFoundError) -> int:
     return _report(
         HostError(
             f"the Python package '{package}' is not installed",
-            f"install it with: pip install 'vllmd[{extra}]'",
+            f"install it with: pip install 'vllmd{extra}'",
         )
     )
 

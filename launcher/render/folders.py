@@ -11,7 +11,7 @@ import posixpath
 import re
 
 from launcher.render.model import CACHE_DIR, CONFIG_DIR, LOG_DIR
-from launcher.server.address import effective
+from launcher.server.address import effective, server_address
 from launcher.server.facts import log_path
 
 TYPE_CHECKING = False
@@ -86,6 +86,10 @@ def list_written(config: LauncherConfig, instances: tuple[Instance, ...]) -> tup
             setting.value
             for setting in settings
             if setting.name in WRITTEN_VARIABLES and _is_path(setting.value)
+        )
+    for instance in instances:
+        found.update(
+            {posixpath.dirname(server_address(instance).socket_path)} - OF_THE_IMAGE - {""}
         )
     found.update(_disk_tiers(dict(config.tree.data)))
     own = (TEMPORARY, "/run", "/dev/shm")  # noqa: S108  (every home has them)

@@ -40,10 +40,11 @@ def for_container(workload: Workload) -> dict[str, TomlValue]:
     numbers = {gpu: str(number) for number, gpu in enumerate(held)}
     found = dict(workload.overrides)
     for server in workload.servers:
-        wanted = [gpu if _is_uuid(gpu) else numbers[gpu] for gpu in server.gpus]
+        wanted = [gpu if is_identifier(gpu) else numbers[gpu] for gpu in server.gpus]
         if wanted != list(server.gpus) and not all_are_there:
             found = merge(found, _instance(server, "control", {"gpu_ids": ",".join(wanted)}))
-        found = merge(found, _at_home(server))
+        # On the host's own network, an address means what it says.
+        found = merge(found, _at_home(server, is_hosts_network=workload.spans()))
     return found
 
 
@@ -78,11 +79,12 @@ def held_gpus(workload: Workload) -> tuple[str, ...]:
     return tuple(sorted(named, key=lambda gpu: (not gpu.isdigit(), len(gpu), gpu)))
 
 
-def _is_uuid(gpu: str) -> bool:
+def is_identifier(gpu: str) -> bool:
+    """Tell whether a GPU is called by a name that is the same everywhere."""
     return re.match(r"(GPU|MIG)-", gpu) is not None
 
 
-def _at_home(server: Server) -> dict[str, TomlValue]:
+def _at_home(server: Server, *, is_hosts_network: bool = False) -> dict[str, TomlValue]:
     """Return what every container changes: the interface, and the folder that keeps logs.
 
     The image's user may write to its volume for logs; any other folder would be root's.
@@ -91,7 +93,7 @@ def _at_home(server: Server) -> dict[str, TomlValue]:
     if server.keeps_log:
         log = f"{LOG_DIR}/vllm-server-{server.name}.log"
         found = merge(found, _instance(server, "control", {"log_file": log}))
-    if server.interface and not server.socket_path:
+    if server.interface and not server.socket_path and not is_hosts_network:
         found = merge(found, _instance(server, "server", {"host": EVERYWHERE}))
     return found
 

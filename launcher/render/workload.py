@@ -15,7 +15,7 @@ from launcher.config.reader import Problems
 from launcher.config.secrets import is_secret_name
 from launcher.render.folders import TEMPORARY, check_paths, list_logs, list_read, list_written
 from launcher.render.model import KILL_S, LISTEN_PORT, Server, Workload
-from launcher.render.overrides import merge
+from launcher.render.overrides import is_identifier, merge
 from launcher.server.address import effective_integer
 from launcher.server.facts import enabled_instances, log_path
 from launcher.server.gpus import AllGpus, GpuIds
@@ -52,6 +52,8 @@ def plan_workload(plan: LaunchPlan, options: Options) -> tuple[Workload, tuple[P
         problems.add((), "no instance is enabled: there is nothing to render", "enable one")
     if options.kind == "kubernetes":
         _check_sizes(enabled, problems)
+    if options.kind in {"compose", "quadlet"}:
+        _check_gpus(servers, problems)
     written, logs = list_written(config, enabled), list_logs(enabled)
     read = list_read(enabled, written)
     check_paths(enabled, (*read, *written, *logs), problems)
@@ -143,6 +145,15 @@ def _check_sizes(instances: tuple[Instance, ...], problems: Problems) -> None:
         if instance.cluster is not None and instance.cluster.nodes is None:
             message = f"nothing says how many machines '{instance.name}' spans"
             problems.add(instance.cluster.path, message, "set nodes in [cluster]")
+
+
+def _check_gpus(servers: tuple[Server, ...], problems: Problems) -> None:
+    """One container holds the GPUs of all, and numbers them anew, those with names among them."""
+    kinds = {is_identifier(gpu) for server in servers for gpu in server.gpus}
+    if len(kinds) > 1 and not any(server.every_gpu for server in servers):
+        message = "some GPUs are called by number, others by name: in a container, which number"
+        hint = "call all of them by number, or all by name (nvidia-smi -L)"
+        problems.add((), f"{message} has a GPU that is called by name is not known", hint)
 
 
 def _is_cpu_build(plan: LaunchPlan) -> bool:

@@ -250,9 +250,13 @@ def _utilization(instance: Instance, facts: Facts) -> float:
 
 
 def _spans_nodes(instance: Instance) -> bool:
-    """Tell whether other machines bring GPUs too, so that ours cannot be counted."""
+    """Tell whether other machines bring GPUs too, so that ours cannot be counted here.
+
+    With a [cluster] they are: a machine's share, in `cluster_checks`.
+    """
     return (
-        effective_integer(instance, "nnodes", 1) > 1
+        (instance.cluster is not None and instance.cluster.nodes != 1)
+        or effective_integer(instance, "nnodes", 1) > 1
         or effective(instance, "distributed_executor_backend") == "ray"
         or effective(instance, "data_parallel_backend") == "ray"
     )

@@ -17,6 +17,7 @@ weight_utils.py (0.32). Where a hub's files are: huggingface_hub, "manage your c
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fnmatch
 import json
@@ -42,6 +43,7 @@ UNLIMITED = 1 << 60  # what cgroup v1 shows of a limit that nobody has set is be
 # ioprio_set(2): its number, by the machine's name, and the class that comes last at the disk.
 IOPRIO_SET = {"x86_64": 251, "aarch64": 30, "riscv64": 30, "ppc64le": 273, "s390x": 282}
 IDLE = 3 << 13
+LAST = 19  # nice(2)
 
 # Where another machine reads, most often one that others wait for as well; `fuse` has more names.
 NETWORK = frozenset((
@@ -58,7 +60,11 @@ TRAINING = frozenset((
 def main() -> None:
     """Take the orders and read what they ask for."""
     channel = socket.socket(fileno=os.dup(0))
-    sys.excepthook = _Confession(channel)
+
+    def confess(kind: type, error: BaseException, _: TracebackType | None) -> None:
+        _tell(channel, "prefetch", f"ended by {kind.__name__}: {error}")
+
+    sys.excepthook = confess
     _come_last()
     channel.settimeout(0)
     Reader(channel).read_all()
@@ -66,20 +72,13 @@ def main() -> None:
 
 def _come_last() -> None:
     """Have the disk and the processor only when nobody else wants them."""
-    os.nice(19)
+    os.setpriority(os.PRIO_PROCESS, 0, LAST)
+    # sched(7): else a session has its share of the processor, however nice its processes are.
+    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w", encoding="ascii") as file:
+        file.write(str(LAST))
     number = IOPRIO_SET.get(os.uname().machine)
     if number is not None:
         ctypes.CDLL(None).syscall(number, 1, 0, IDLE)
-
-
-class _Confession:
-    """Says what went wrong to whoever has a log."""
-
-    def __init__(self, channel: socket.socket) -> None:
-        self._channel = channel
-
-    def __call__(self, kind: type, error: BaseException, _: TracebackType | None) -> None:
-        _tell(self._channel, "prefetch", f"ended by {kind.__name__}: {error}")
 
 
 def _tell(channel: socket.socket, name: str, text: str) -> None:

@@ -80,13 +80,15 @@ def mirror(tmp_path: Path) -> Iterator[Mirror]:
 
 
 def test_image_has_the_pixi_that_was_asked_for(
-    engine: Any, base: str, image: str, mirror: Mirror
+    engine: Any, base: str, image: str, mirror: Mirror, tmp_path: Path
 ) -> None:
     assert image  # whose layers are taken
     wanted = {"PIXI_VERSION": VERSION, "PIXI_RELEASES": mirror.url}
     name = build_image(engine, base, "pixi", PIXI_SHA256=mirror.sha256, **wanted)
-    said = engine.containers.run(name, ["pixi", "--version"], entrypoint="", remove=True)
-    assert said == b"pixi 9.9.9\n"
+    boxes = Boxes(engine, name, tmp_path)
+    box = boxes.run(Wish(options={"entrypoint": ["pixi", "--version"]}))
+    assert (box.wait(), box.stdout()) == (0, "pixi 9.9.9\n")
+    boxes.clean()
     with pytest.raises(AssertionError, match="has the checksum"):
         build_image(engine, base, "pixi", PIXI_SHA256="0" * 64, **wanted)
 

@@ -20,7 +20,7 @@ from launcher.process.spec import ProcessSpec, Variable, Warm
 from launcher.record import replace
 from tests.support.launching import ROOT
 from tests.support.processes import is_alive
-from tests.support.wait import wait_until
+from tests.support.wait import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,11 +93,11 @@ def fork_one_more(server: ForkServer) -> int:
 
 
 def wait_readable(server: ForkServer) -> None:
-    assert select.select([server.descriptor], [], [], 30)[0]
+    assert select.select([server.descriptor], [], [], PATIENCE_S)[0]
 
 
 def wait_killed(pid: int) -> None:
-    wait_until(lambda: not is_alive(pid), "its end", 20)
+    wait_until(lambda: not is_alive(pid), "its end")
     _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
 
@@ -141,6 +141,6 @@ def test_fork_server_that_is_ended_can_be_ended_again(fork_server: ForkServer) -
 def test_process_of_a_fork_server_that_was_killed_between_does_not_end_well() -> None:
     done = subprocess.run(
         [sys.executable, "-c", KILLED_BETWEEN],
-        capture_output=True, text=True, check=True, timeout=60, env={"PYTHONPATH": ROOT},
+        capture_output=True, text=True, check=True, timeout=PATIENCE_S, env={"PYTHONPATH": ROOT},
     )  # fmt: skip
     assert done.stdout == f"-{signal.SIGKILL:d}\n"

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+NO_LAUNCHER = "/nowhere/vllmd.sock"  # else one that happens to run here would be asked
+
 
 class ApiStub:
     """A stub server that can be ended and started again on its port."""
@@ -75,9 +77,9 @@ def api_stub(folder: Path, **options: object) -> Iterator[ApiStub]:
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return an environment without a configuration, a key, or a launcher that may run here."""
-    alone = {"PATH": os.environ["PATH"], "PYTHONPATH": ROOT, "VLLMD_SOCKET": os.devnull}
-    return {**alone, **(extra or {})}
+    """Return an environment without a configuration or a key, and without anybody's launcher."""
+    own = {"PATH": os.environ["PATH"], "PYTHONPATH": ROOT, "VLLMD_SOCKET": NO_LAUNCHER}
+    return {**own, **(extra or {})}
 
 
 def vllmd(

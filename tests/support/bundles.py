@@ -159,13 +159,13 @@ def _path_entry(path: str, data: bytes) -> dict[str, object]:
     return entry
 
 
-def make_channel(channel: Path, marker: str = "one", ballast: int = 0) -> None:
-    """Write a channel with a Python that is this one, and a package for it.
+def make_channel(channel: Path, marker: str, ballast: int, python: str) -> None:
+    """Write a channel with a Python that is one of this machine, and a package for it.
 
     `marker` is what the package says; `ballast` are bytes that nothing compresses.
     """
-    python = f'#!/bin/sh\n# {PLACEHOLDER}\nexec {sys.executable} "$@"\n'.encode()
-    make_package(channel, "python", PYTHON, {"bin/python": python, "bin/python3.11": python})
+    program = f'#!/bin/sh\n# {PLACEHOLDER}\nexec {python} "$@"\n'.encode()
+    make_package(channel, "python", PYTHON, {"bin/python": program, "bin/python3.11": program})
     files = {"site-packages/stubmodel/__init__.py": f'MARKER = "{marker}"\n'.encode()}
     if ballast:
         files["site-packages/stubmodel/ballast"] = os.urandom(ballast)
@@ -190,21 +190,23 @@ def make_lock(channel: Path, path: Path, root: str = ELSEWHERE) -> None:
     lock.to_path(path)
 
 
-def make_bundle(folder: Path, marker: str = "one", ballast: int = 0) -> Bundle:
+def make_bundle(
+    folder: Path, marker: str = "one", ballast: int = 0, python: str = sys.executable
+) -> Bundle:
     """Make a bundle with a project: its manifest names online channels, its lock another folder.
 
     In a process of its own: py-rattler's threads may crash at the end of an interpreter.
     """
-    words = (str(folder), marker, str(ballast))
+    words = (str(folder), marker, str(ballast), python)
     subprocess.run([sys.executable, "-m", __name__, *words], cwd=ROOT, check=True)
     paths = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lockfile")
     return Bundle({str(path.relative_to(folder)): path.read_bytes() for path in paths})
 
 
-def write_project(folder: Path, marker: str, ballast: int) -> None:
+def write_project(folder: Path, marker: str, ballast: int, python: str) -> None:
     """Write the files of a bundle."""
     channel = folder / "channel"
-    make_channel(channel, marker, ballast)
+    make_channel(channel, marker, ballast, python)
     make_lock(channel, folder / "pixi.lock")
     (folder / "pixi.toml").write_text(MANIFEST)
     (folder / "pixi-pack.json").write_text(
@@ -237,5 +239,5 @@ def _record_hash(data: bytes) -> str:
 
 
 if __name__ == "__main__":
-    write_project(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    write_project(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4])
     os._exit(0)

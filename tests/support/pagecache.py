@@ -7,6 +7,8 @@ import mmap
 import os
 from typing import TYPE_CHECKING
 
+from tests.support.wait import wait_until
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -19,8 +21,15 @@ def write_uncached(path: Path, size: int) -> Path:
         file.write(os.urandom(size))
         file.flush()
         os.fsync(file.fileno())
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    wait_until(lambda: drop(path) == 0, f"'{path}' to leave the page cache")
     return path
+
+
+def drop(path: Path) -> float:
+    """Have the kernel forget a file's pages; return the share of them that it has kept."""
+    with path.open("rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return cached_share(path)
 
 
 def cached_share(path: Path) -> float:

@@ -140,6 +140,11 @@ def _riders(host: Host, asked: frozenset[str], tell: Teller) -> dict[str, dict[s
     for name in sorted(asked - known):
         hint = render_hint(name, known) if known else "leave it out"
         raise UsageError(f"no launcher's file has the secret '{name}'", hint)
+    bare = [name for name, documents in found.items() if not documents]
+    if bare and host.environ.get(OVERRIDES_VARIABLE, "").strip():
+        names = ", ".join(f"'{name}'" for name in bare)
+        message = f"{OVERRIDES_VARIABLE} is set, and there is no launcher's file for {names}"
+        _warn(tell, message, f"set guest.config of the runtime, or export {CONFIG_VARIABLE}")
     riders: dict[str, dict[str, bytes]] = {name: {} for name in found}
     told: dict[Problem, Document] = {}
     for name, documents in found.items():

@@ -1,4 +1,4 @@
-"""The guests' network: a bridge with a subnet of its own and NAT, and a tap for each runtime.
+"""The guests' network: a bridge with a subnet of its own and NAT.
 
 The host's own interface joins the bridge only when that is asked for: its address moves, which
 may end the session of whoever asks, and Wi-Fi cannot join at all.
@@ -15,12 +15,11 @@ from launcher.hypervisor.host.deeds import write_setting
 from launcher.hypervisor.host.links import (
     Route,
     add_bridge,
-    add_tap,
     change_address,
     delete_link,
     gather_network,
     replace_route,
-    set_master,
+    require_kind,
     set_state,
 )
 from launcher.hypervisor.host.nat import (
@@ -29,6 +28,7 @@ from launcher.hypervisor.host.nat import (
     is_forwarding_refused,
     is_nat_there,
 )
+from launcher.hypervisor.host.taps import AddPort, plan_tap
 from launcher.hypervisor.sysfs import read_line
 from launcher.record import record
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from launcher.hypervisor.host.links import Link, NetworkFacts
     from launcher.hypervisor.host.model import HostConfig
 
-BRIDGE_KIND, TAP_KIND = "bridge", "tun"
+BRIDGE_KIND = "bridge"
 EVERY_LINK = "all"  # in net.ipv4.conf (ip-sysctl)
 
 
@@ -117,80 +117,6 @@ class AddAddress:
             return ""
         change_address("del", self.link, self.address)
         return f"took the address {self.address} from '{self.link}'"
-
-
-@record
-class AddTap:
-    """A runtime's network device, which the guests' user may open."""
-
-    tap: str
-    uid: int
-    gid: int
-
-    volatile = True
-
-    def say(self) -> str:
-        """Say what is done."""
-        return f"create the tap '{self.tap}' for the user {self.uid}"
-
-    def perform(self, machine: Machine) -> AddTap:
-        """Create it.
-
-        Raises:
-            HostError: the kernel refuses.
-        """
-        del machine
-        add_tap(self.tap, self.uid, self.gid)
-        return self
-
-    def undo(self, machine: Machine) -> str:
-        """Delete it, unless a guest has it open.
-
-        Raises:
-            HostError: a guest has.
-        """
-        del machine
-        link = gather_network().links.get(self.tap)
-        if link is None:
-            return ""
-        if link.up and link.carrier:
-            raise HostError(f"a guest uses the tap '{self.tap}'", "stop the guest first")
-        delete_link(self.tap)
-        return f"deleted the tap '{self.tap}'"
-
-
-@record
-class AddPort:
-    """A device becomes a port of the bridge, and is brought up."""
-
-    port: str
-    bridge: str
-
-    volatile = True
-
-    def say(self) -> str:
-        """Say what is done."""
-        return f"make '{self.port}' a port of '{self.bridge}'"
-
-    def perform(self, machine: Machine) -> AddPort:
-        """Make it so.
-
-        Raises:
-            HostError: the kernel refuses.
-        """
-        del machine
-        set_master(self.port, self.bridge)
-        set_state(self.port, up=True)
-        return self
-
-    def undo(self, machine: Machine) -> str:
-        """Take it off the bridge; a tap is about to be deleted anyway, and says so itself."""
-        del machine
-        link = gather_network().links.get(self.port)
-        if link is None or link.master != self.bridge or link.kind == TAP_KIND:
-            return ""
-        set_master(self.port, "")
-        return f"took '{self.port}' off '{self.bridge}'"
 
 
 @record
@@ -294,7 +220,7 @@ def plan_network(
         HostError: a name or the subnet is taken, or there is no interface to the world.
     """
     network = config.network
-    bridge = _require_kind(facts, network.bridge_name, BRIDGE_KIND)
+    bridge = require_kind(facts, network.bridge_name, BRIDGE_KIND)
     joins = network.join
     interface = network.default_interface or facts.outgoing()
     if network.default_interface and network.default_interface not in facts.links:
@@ -310,7 +236,7 @@ def plan_network(
         deeds += _plan_nat(network.bridge_name, network.subnet, interface, facts, machine)
     for runtime in config.runtimes:
         if not runtime.guest.net:
-            deeds += _plan_tap(runtime.tap(), network.bridge_name, facts, owner)
+            deeds += plan_tap(runtime.tap(), network.bridge_name, facts, owner)
     return deeds
 
 
@@ -372,21 +298,3 @@ def _plan_join(name: str, bridge: Link | None, interface: str, facts: NetworkFac
             MoveAddresses(origin=interface, target=name, addresses=link.addresses, routes=routes)
         )
     return deeds
-
-
-def _plan_tap(name: str, bridge: str, facts: NetworkFacts, owner: tuple[int, int]) -> list[Deed]:
-    tap = _require_kind(facts, name, TAP_KIND)
-    deeds: list[Deed] = [] if tap else [AddTap(tap=name, uid=owner[0], gid=owner[1])]
-    if tap is None or tap.master != bridge or not tap.up:
-        deeds.append(AddPort(port=name, bridge=bridge))
-    return deeds
-
-
-def _require_kind(facts: NetworkFacts, name: str, kind: str) -> Link | None:
-    link = facts.links.get(name)
-    if link is not None and link.kind != kind:
-        raise HostError(
-            f"this host has an interface '{name}' already, and it is no {kind}",
-            "take another name, or rename the interface",
-        )
-    return link

@@ -20,14 +20,13 @@ from launcher.hypervisor.files import write_atomic
 from launcher.hypervisor.host.bridge import (
     AddAddress,
     AddBridge,
-    AddPort,
-    AddTap,
     Forward,
     MoveAddresses,
 )
 from launcher.hypervisor.host.deeds import GiveFile, MakeFolder
 from launcher.hypervisor.host.hugepages import AddHugePages
 from launcher.hypervisor.host.nat import AddNat, AllowForwarding
+from launcher.hypervisor.host.taps import AddPort, AddTap
 from launcher.hypervisor.host.vfio import BindDevice, LoadModule
 
 TYPE_CHECKING = False

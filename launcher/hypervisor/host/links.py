@@ -45,6 +45,7 @@ class Link:
     master: str = ""
     up: bool = False
     carrier: bool = False  # of a tap: somebody has it open
+    owner: int | None = None  # of a tap: the user that may open it; None: only root
     addresses: tuple[str, ...] = ()  # IPv4, with the length of the prefix
 
 
@@ -90,6 +91,21 @@ def gather_network() -> NetworkFacts:
     )
 
 
+def require_kind(facts: NetworkFacts, name: str, kind: str) -> Link | None:
+    """Return a device, or None; what has its name has to be of its kind.
+
+    Raises:
+        HostError: it is something else.
+    """
+    link = facts.links.get(name)
+    if link is not None and link.kind != kind:
+        raise HostError(
+            f"this host has an interface '{name}' already, and it is no {kind}",
+            "take another name, or rename the interface",
+        )
+    return link
+
+
 def _link(raw: Any, names: dict[int, str], addresses: list[str]) -> Link:  # noqa: ANN401
     flags = raw["flags"]
     return Link(
@@ -101,6 +117,7 @@ def _link(raw: Any, names: dict[int, str], addresses: list[str]) -> Link:  # noq
         up=bool(flags & IFF_UP),
         carrier=bool(flags & IFF_LOWER_UP),
         addresses=tuple(addresses),
+        owner=raw.get(("linkinfo", "data", "tun_owner")),
     )
 
 

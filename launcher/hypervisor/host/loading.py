@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from launcher.config.document import decode_toml
+from launcher.config.limits import LARGEST_FILE, require_small
 from launcher.config.problems import ERROR, WARNING, Origin, Problem, errors_of
 from launcher.errors import ConfigError, HostError
 from launcher.hypervisor.account import gather_account, home_of_caller, with_home
@@ -133,7 +134,9 @@ def load_file(path: str, *, named: bool) -> Document | None:
     origin = Origin(kind="file", name=path)
     try:
         with open(path, "rb") as file:
-            return decode_toml(file.read(), origin)
+            raw = file.read(LARGEST_FILE + 1)
+            require_small(raw, origin)
+            return decode_toml(raw, origin)
     except FileNotFoundError:
         if not named:
             return None

@@ -183,3 +183,9 @@ def test_folder_that_cannot_be_written_is_fine_where_nothing_is_to_do(
     assert (again.code, other.code) == (0, 69)
     assert "error: the folder 'FOLDER/app' cannot be written: permission denied\n" in other.err
     assert place.marker() == "one"
+
+
+def test_machine_without_certificates_will_do(place: Workplace, bundle: Bundle) -> None:
+    nowhere = {"SSL_CERT_FILE": "/nowhere", "SSL_CERT_DIR": "/nowhere"}
+    place.install_well(bundle, **nowhere)
+    assert place.marker() == "one"

@@ -260,3 +260,10 @@ def test_exported_default_of_the_key_is_no_wish(prepared: HostCommands) -> None:
     (keys / "id_rsa.pub").rename(keys / "id_ed25519.pub")
     done = prepared.run("generate-init", env={"VLLMD_SSH_KEY_PATH": "$HOME/.ssh/id_rsa.pub"})
     assert (done.code, "note: the SSH key is that of" in done.out) == (0, True)
+
+
+def test_overrides_without_a_file_are_told(host: HostCommands) -> None:
+    host.write_host('[[runtimes]]\nindex = 1\nname = "one"\n')
+    done = host.run("generate-init", env={"AUTO_INFER_VLLM_OVERRIDES": '{"instance": {}}'})
+    assert done.code == 0
+    assert "OVERRIDES is set, and there is no launcher's file for 'one'" in done.err

@@ -84,6 +84,19 @@ def test_taps_belong_to_the_guests_user(prepared: HostCommands, namespace: Names
     assert (prepared.state_dir / "one").stat().st_uid == 65534
 
 
+def test_tap_of_another_user_is_told(prepared: HostCommands, namespace: Namespace) -> None:
+    prepared.run("initialize")
+    prepared.write_host(RUNTIMES, user="nobody")
+    done = prepared.run("initialize")
+    assert (done.code, done.out) == (69, "nothing was changed\n")
+    assert "the tap 'vllmd-tap1' is for the user 0, and the guests' user is 65534" in done.err
+    namespace.ip("link delete vllmd-tap1")
+    namespace.ip("link delete vllmd-tap2")
+    assert prepared.run("initialize").code == 0
+    assert prepared.run("initialize", "--undo").code == 0
+    assert (namespace.links(), prepared.state_dir.exists()) == ({}, False)
+
+
 def test_folders_are_for_their_user_alone(prepared: HostCommands) -> None:
     prepared.run("initialize")
     modes = {p.name: p.stat().st_mode & 0o777 for p in prepared.state_dir.rglob("*")}

@@ -40,3 +40,17 @@ def test_command_without_its_package_says_how_to_install_it(
         f"error: the Python package '{package}' is not installed\n"
         "hint: install it with: pip install 'vllmd[hypervisor]'\n"
     )
+
+
+def test_source_tree_without_its_packages_says_how_to_install_them() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, "tomli", "precheck"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr.splitlines()[1:]) == (
+        EX_UNAVAILABLE,
+        ["hint: install it with: pip install 'vllmd'"],
+    )

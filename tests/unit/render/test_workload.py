@@ -189,6 +189,28 @@ def test_gpus_keep_their_numbers_where_another_instance_has_all() -> None:
     assert for_container(workload) == {}
 
 
+@pytest.mark.parametrize("kind", ["compose", "quadlet"])
+def test_gpus_by_number_and_by_name_in_one_container_are_refused(kind: str) -> None:
+    other = '[instance.b.server]\nmodel = "org/b"\nport = 8001\n'
+    gpus = '[instance.a.control]\ngpu_ids = "5"\n[instance.b.control]\ngpu_ids = "GPU-1a"\n'
+    said = refusal_of(ALONE + other + gpus, kind=kind)
+    assert "some GPUs are called by number, others by name" in said
+    assert refusal_of(ALONE + other + gpus, kind="systemd") == ""
+
+
+def test_server_beside_a_cluster_keeps_its_address_on_the_hosts_network() -> None:
+    near = '[instance.b.server]\nmodel = "org/b"\nport = 8001\nhost = "127.0.0.1"\n'
+    both = f"{ALONE}tensor_parallel_size = 2\n[instance.a.cluster]\nnodes = 2\n{near}"
+    gpus = '[instance.a.control]\ngpu_ids = "0"\n[instance.b.control]\ngpu_ids = "1"\n'
+    assert for_container(workload_of(both + gpus)) == {}
+
+
+def test_folder_of_a_socket_can_be_written_to() -> None:
+    workload = workload_of(ALONE + 'uds = "/srv/vllm/a.sock"\n')
+    assert workload.written_dirs == ("/srv/vllm",)
+    assert workload_of(ALONE + 'uds = "/run/a.sock"\n').written_dirs == ()
+
+
 def test_log_folder_is_kept_unless_it_is_temporary() -> None:
     assert workload_of(ALONE).log_dirs == ()
     kept = workload_of(ALONE + '[instance.control]\nlog_dir = "/logs/vllm"\n')

@@ -287,6 +287,14 @@ def test_mistake_is_told_with_what_to_do(
     assert ("error", message, hint) in messages_of(plan)
 
 
+def test_gpus_of_a_machine_are_its_share_and_no_more() -> None:
+    gpus = '[instance.a.control]\ngpu_ids = "0,1"\n'
+    assert messages_of(plan_text(SPLIT + gpus, environ=at(0))) == []
+    one = SPLIT.replace("nodes = 2", "nodes = 1")
+    ((_, message, _),) = messages_of(plan_text(one + gpus, environ=at(0)))
+    assert message.startswith("'a' sees 2 GPUs, but needs 4: ")
+
+
 def test_all_mistakes_are_told_at_once_and_where() -> None:
     toml = SPLIT.replace("= 4", "= 3") + 'engine = "rai"\nport = 0\nrank = -1\nnode = 2\n'
     text = said(plan_text(toml, environ=at(0)))

@@ -11,8 +11,6 @@ from launcher.errors import HostError
 from launcher.hypervisor.host.bridge import (
     AddAddress,
     AddBridge,
-    AddPort,
-    AddTap,
     Forward,
     MoveAddresses,
 )
@@ -27,6 +25,7 @@ from launcher.hypervisor.host.journal import (
     write_journal,
 )
 from launcher.hypervisor.host.nat import AddNat, AllowForwarding
+from launcher.hypervisor.host.taps import AddPort, AddTap
 from launcher.hypervisor.host.vfio import BindDevice, LoadModule
 from launcher.record import replace
 

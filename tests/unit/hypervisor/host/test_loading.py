@@ -150,3 +150,8 @@ def test_exported_default_names_no_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["-x", "_x", "x-1", "7"])
 def test_name_of_a_runtime_is_one_of_a_guest(name: str) -> None:
     assert runtime_name(name) == read_name(EnvironmentReader({"VLLMD_HYPERVISOR_NAME": name}))
+
+
+def test_device_without_an_end_is_no_file_of_a_host(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path), "VLLMD_HYPERVISOR_CONFIG": "/dev/zero"}
+    assert problems_of(environ) == ["this file has more than 16 MiB, too much for a configuration"]
