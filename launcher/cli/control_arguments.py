@@ -38,7 +38,7 @@ def parse_status(words: list[str]) -> argparse.Namespace:
     parser = _new(
         "status",
         "Show the running launcher and its instances.\n"
-        f"Exit code 0 if all instances that are meant to run are ready, 1 if not, {CODES}.",
+        f"Exit code 0 if all instances that are meant to run are ready, 1 if not;\n{CODES}.",
         "examples:\n  vllmd status\n  vllmd status --json | jq '.instances[].state'\n"
         "  docker exec my-container vllmd status --watch\n",
     )
@@ -76,7 +76,7 @@ def parse_order(verb: str, words: list[str]) -> argparse.Namespace:
     """
     parser = _new(
         verb,
-        ORDERS[verb] + f"\nExit code 0 once the launcher has taken it, 71 if it refuses; {CODES}.",
+        ORDERS[verb] + f"\nExit code 0 once the launcher has taken it, 71 if it refuses;\n{CODES}.",
         f"example:\n  vllmd {verb} --wait chat\n",
     )
     parser.add_argument("name", metavar="NAME", help="the instance")
@@ -97,7 +97,7 @@ def parse_sleep(words: list[str]) -> argparse.Namespace:
         "sleep",
         "Have a server give up its GPU memory, and stay: it wakes in less time than it starts.\n"
         "It needs enable_sleep_mode, and VLLM_SERVER_DEV_MODE=1 in its environment.\n"
-        f"Exit code 0 once it sleeps, 71 if it cannot; {CODES}.",
+        f"Exit code 0 once it sleeps, 71 if it cannot;\n{CODES}.",
         "example:\n  vllmd sleep chat && vllmd wake other\n",
     )
     parser.add_argument("name", metavar="NAME", help="the instance")
@@ -120,7 +120,7 @@ def parse_wake(words: list[str]) -> argparse.Namespace:
     parser = _new(
         "wake",
         "Have a sleeping server take its GPU memory again.\n"
-        f"Exit code 0 once it is awake, 71 if it cannot; {CODES}.",
+        f"Exit code 0 once it is awake, 71 if it cannot;\n{CODES}.",
         "example:\n  vllmd wake chat\n",
     )
     parser.add_argument("name", metavar="NAME", help="the instance")
@@ -137,7 +137,7 @@ def parse_reload(words: list[str]) -> argparse.Namespace:
         "reload",
         "Let the launcher read its configuration again. It restarts what has changed and leaves\n"
         "the rest alone; a configuration with an error changes nothing.\n"
-        f"Exit code 0; 78 if the configuration is wrong, {CODES}.",
+        f"Exit code 0; 78 if the configuration is wrong;\n{CODES}.",
         "example:\n  vllmd check vllm.toml && vllmd reload\n",
     )
     return parser.parse_args(words)

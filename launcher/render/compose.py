@@ -6,7 +6,15 @@ another, which the launcher does. Source of the keys: the Compose Specification.
 
 from __future__ import annotations
 
-from launcher.render.model import CACHE_DIR, CONFIG_DIR, GIB, IMAGE_USER, LOG_DIR, OutputFile
+from launcher.render.model import (
+    CACHE_DIR,
+    CONFIG_DIR,
+    GIB,
+    GRACE_VARIABLE,
+    IMAGE_USER,
+    LOG_DIR,
+    OutputFile,
+)
 from launcher.render.overrides import for_container, held_gpus, render_overrides
 from launcher.render.yaml_text import Flow, Note, render_yaml
 
@@ -108,6 +116,10 @@ def _environment(workload: Workload) -> dict[str, Node]:
             comment="Merged over the file: what is different inside the container.",
             value=_plain(overrides),
         )
+    found[GRACE_VARIABLE] = Note(
+        comment="As stop_grace_period below: the launcher warns of a server that may take longer.",
+        value=str(workload.grace_s()),
+    )
     for name in workload.secret_variables:
         found[name] = Note(
             comment="From your shell, or from a file '.env' that is not committed.",

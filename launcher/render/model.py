@@ -18,6 +18,7 @@ IMAGE_USER = 1000
 LISTEN_PORT = 9180
 FIRST_FREE_PORT = 1024  # below it, a port is for those with CAP_NET_BIND_SERVICE
 GIB = 1 << 30
+GRACE_VARIABLE = "VLLMD_CONTAINER_GRACE_S"  # by which the launcher knows how long it is given
 KILL_S = 15  # from SIGKILL to the end of all that a server left
 
 

@@ -9,6 +9,7 @@ from launcher.render.model import (
     CONFIG_DIR,
     FIRST_FREE_PORT,
     GIB,
+    GRACE_VARIABLE,
     IMAGE_USER,
     KILL_S,
     LOG_DIR,
@@ -121,7 +122,7 @@ def _container(workload: Workload, server: Server, *, serves: bool) -> dict[str,
     return {
         "name": "server",
         "image": Note(comment="Its ENTRYPOINT is the launcher.", value=workload.image),
-        "env": _env(workload, for_pod(workload, server)),
+        "env": _env(workload, server, for_pod(workload, server)),
         "ports": _ports(workload, server, serves=serves),
         "resources": _resources(workload, server),
         **_probes(server, serves=serves),
@@ -134,7 +135,7 @@ def _container(workload: Workload, server: Server, *, serves: bool) -> dict[str,
     }
 
 
-def _env(workload: Workload, overrides: Mapping[str, TomlValue]) -> list[Node]:
+def _env(workload: Workload, server: Server, overrides: Mapping[str, TomlValue]) -> list[Node]:
     found: list[Node] = [
         {"name": "AUTO_INFER_VLLM_CONFIG", "value": f"{CONFIG_DIR}/{workload.file_name}"},
         Note(
@@ -145,6 +146,11 @@ def _env(workload: Workload, overrides: Mapping[str, TomlValue]) -> list[Node]:
             },
         ),
     ]
+    grace = str(int(server.stop_s) + KILL_S)
+    comment = (
+        "As terminationGracePeriodSeconds: the launcher warns of a server that may take longer."
+    )
+    found.append(Note(comment=comment, value={"name": GRACE_VARIABLE, "value": grace}))
     for name in workload.secret_variables:
         reference: dict[str, Node] = {"name": secret_name(workload), "key": name}
         found.append({"name": name, "valueFrom": {"secretKeyRef": reference}})

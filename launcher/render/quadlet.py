@@ -5,7 +5,15 @@ Source of the keys: podman-systemd.unit(5) of Podman 5.4.
 
 from __future__ import annotations
 
-from launcher.render.model import CACHE_DIR, CONFIG_DIR, GIB, IMAGE_USER, LOG_DIR, OutputFile
+from launcher.render.model import (
+    CACHE_DIR,
+    CONFIG_DIR,
+    GIB,
+    GRACE_VARIABLE,
+    IMAGE_USER,
+    LOG_DIR,
+    OutputFile,
+)
 from launcher.render.overrides import for_container, held_gpus, render_overrides
 from launcher.render.unit_text import COMMENT, in_command, quoted, render_unit
 
@@ -74,6 +82,8 @@ def _container(workload: Workload) -> Lines:
     if overrides:
         lines.append((COMMENT, "Merged over the file: what is different inside the container."))
         lines.append(("Environment", _variable(overrides)))
+    lines.append((COMMENT, "As StopTimeout: the launcher warns of a server that may take longer."))
+    lines.append(("Environment", f"{GRACE_VARIABLE}={workload.grace_s()}"))
     lines += _secrets(workload)
     if workload.open_places():
         names = ", ".join(workload.open_places())

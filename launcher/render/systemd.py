@@ -5,7 +5,7 @@ Source of the keys: systemd.service(5), systemd.exec(5), systemd.kill(5) of syst
 
 from __future__ import annotations
 
-from launcher.render.model import OutputFile
+from launcher.render.model import GRACE_VARIABLE, OutputFile
 from launcher.render.overrides import render_overrides
 from launcher.render.unit_text import COMMENT, quoted, render_unit
 
@@ -85,6 +85,8 @@ def _service(workload: Workload, options: Options, name: str) -> Lines:
         ("RestartPreventExitStatus", "64 78"),
         ("TimeoutStartSec", str(int(workload.startup_s) + SPARE_S)),
         ("TimeoutStopSec", str(workload.grace_s())),
+        (COMMENT, "As the line above: the launcher warns of a server that may take longer."),
+        ("Environment", f"{GRACE_VARIABLE}={workload.grace_s()}"),
         (COMMENT, "The launcher stops its servers itself; what is left afterwards is killed."),
         ("KillMode", "mixed"),
         ("User", "vllmd"),

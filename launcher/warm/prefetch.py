@@ -73,12 +73,17 @@ def main() -> None:
 def _come_last() -> None:
     """Have the disk and the processor only when nobody else wants them."""
     os.setpriority(os.PRIO_PROCESS, 0, LAST)
-    # sched(7): else a session has its share of the processor, however nice its processes are.
-    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w", encoding="ascii") as file:
-        file.write(str(LAST))
+    if os.getsid(0) == os.getpid():  # ours alone
+        _come_last_of_sessions()
     number = IOPRIO_SET.get(os.uname().machine)
     if number is not None:
         ctypes.CDLL(None).syscall(number, 1, 0, IDLE)
+
+
+def _come_last_of_sessions() -> None:
+    """Have the session come last: each has its share, however nice its processes (sched(7))."""
+    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w", encoding="ascii") as file:
+        file.write(str(LAST))
 
 
 def _tell(channel: socket.socket, name: str, text: str) -> None:
@@ -279,10 +284,8 @@ def total_size(files: list[str]) -> int:
     """Return the size of files in bytes; one that cannot be looked at has none."""
     total = 0
     for path in files:
-        try:
+        with contextlib.suppress(OSError):
             total += os.stat(path).st_size
-        except OSError:
-            continue
     return total
 
 

@@ -32,6 +32,11 @@ def drop(path: Path) -> float:
     return cached_share(path)
 
 
+def is_cached(path: Path) -> bool:
+    """Tell whether a file has been read: the kernel takes single pages back whenever it likes."""
+    return cached_share(path) > 0.5
+
+
 def cached_share(path: Path) -> float:
     """Return the share of a file's pages that are in the page cache (mincore(2))."""
     with path.open("r+b") as file:

@@ -50,7 +50,10 @@ class Running:
             assert self.process.poll() is None or text in self.stderr, self.stderr
             return text in self.stderr
 
-        wait_until(said, f"the launcher to say {text!r}", timeout_s)
+        try:
+            wait_until(said, f"the launcher to say {text!r}", timeout_s)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it said:\n{self.stderr}") from None
 
     def stop(self, timeout_s: float = STOP_S) -> int:
         """Send SIGTERM and return the exit code."""

@@ -72,9 +72,11 @@ def test_faults_of_one_life_are_each_found_and_followed_by_an_answer(
         assert complete(port, "demo") == text
 
         os.kill(engine(run), signal.SIGKILL)
-        run.wait_for("demo: ended without being asked (exit code 0)", FOUND_S)
-        run.wait_for("demo: it was: a process of its engine has died", FOUND_S)
         wait_again(run, "demo: healthy after", 3, START_S)
+        # vLLM notices it and ends; on a busy machine its bad health may be seen before that.
+        ended = "demo: ended without being asked (exit code 0)" in run.stderr
+        told = "demo: it was: a process of its engine has died" in run.stderr
+        assert (ended and told) or "in a row" in run.stderr, run.stderr
         assert complete(port, "demo") == text
 
         former = session(server_pid(run))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -62,18 +63,28 @@ def main(argv: list[str], environ: Mapping[str, str], gather: Gather = gather_to
         plan = plan_guest(environ, gather)
     except LauncherError:
         if arguments.config:
-            os.unlink(environ[CONFIG])  # the seed disk that was written just now
+            _forget_seed(environ[CONFIG])
         raise
     print_problems(plan.warnings, ())
     if arguments.dry_run:
         print(render_plan(plan))
         if arguments.config:
-            os.unlink(environ[CONFIG])  # a start writes it again; secrets may be in it
+            _forget_seed(environ[CONFIG])
         return EX_OK
     if arguments.detach:
         return _detach(plan, environ)
     with hold(plan):
         return supervise(plan, environ, _nothing, detached=False)
+
+
+def _forget_seed(path: str) -> None:
+    """Remove the seed disk that was written just now, and the guest's folder if that is empty.
+
+    A start writes it again, and secrets may be in it.
+    """
+    os.unlink(path)
+    with contextlib.suppress(OSError):
+        os.rmdir(os.path.dirname(path))
 
 
 def _parse(argv: list[str]) -> Options:

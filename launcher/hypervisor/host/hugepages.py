@@ -112,7 +112,8 @@ def plan_hugepages(
     claimed: dict[str, int] = {}
     for deed in done:
         if isinstance(deed, AddHugePages):
-            claimed[deed.folder] = claimed.get(deed.folder, 0) + deed.wanted
+            # Somebody may have shrunk the pool since: what is gone is wanted again.
+            claimed[deed.folder] = claimed.get(deed.folder, 0) + deed.settle().wanted
     deeds = []
     for (size, node), count in _needs(runtimes, size_text, machine).items():
         folder = _pool(machine, size, node)

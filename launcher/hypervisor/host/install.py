@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from importlib import resources
@@ -135,10 +136,12 @@ def is_current(file: PlannedFile) -> bool:
     Raises:
         HostError: a file of somebody else is in its place.
     """
+    text = ""
     try:
-        with open(file.path, encoding="utf-8", errors="replace") as stream:
-            text = stream.read()
-            found = os.fstat(stream.fileno())
+        found = os.stat(file.path)
+        if stat.S_ISREG(found.st_mode):  # what is a FIFO would never end
+            with open(file.path, encoding="utf-8", errors="replace") as stream:
+                text = stream.read()
     except FileNotFoundError:
         return False
     if not text.startswith(MARK):
@@ -251,6 +254,8 @@ def read_own_template(path: str) -> str:
 
 
 def _is_ours(path: str) -> bool:
+    if not os.path.isfile(path):
+        return False
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.readline().rstrip("\n") == MARK

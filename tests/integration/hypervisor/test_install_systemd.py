@@ -13,6 +13,7 @@ import pytest
 from tests.support.require import require_program
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.support.preparing import HostCommands
@@ -259,3 +260,12 @@ def test_boot_unit_waits_for_the_hosts_own_network(prepared: HostCommands) -> No
     text = (prepared.folder / "units" / "vllmd-hypervisor-initialize.service").read_text()
     (after,) = re.findall(r"^After=(.*)$", text, re.MULTILINE)
     assert {"network-online.target", "docker.service"} <= set(after.split())
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_not_ours(prepared: HostCommands, make: Callable[[str], None]) -> None:
+    (prepared.folder / "config").mkdir()
+    make(f"{prepared.folder}/config/hypervisor-vllm_2.env")
+    done = prepared.run("install-systemd")
+    assert (done.code, "vllm_2.env' is there, and was not written by us" in done.err) == (69, True)
+    assert prepared.run("install-systemd", "--uninstall").out == "nothing is installed\n"

@@ -47,7 +47,10 @@ def _unit(toml: str) -> list[str]:
 
 def test_compose_mounts_the_file_and_names_it() -> None:
     service = _service(ONE)
-    assert service["environment"] == {"AUTO_INFER_VLLM_CONFIG": "/model-configs/vllm.toml"}
+    assert service["environment"] == {
+        "AUTO_INFER_VLLM_CONFIG": "/model-configs/vllm.toml",
+        "VLLMD_CONTAINER_GRACE_S": "45",
+    }
     assert service["configs"] == [{"source": "vllm", "target": "/model-configs/vllm.toml"}]
     assert "command" not in service
 
@@ -218,6 +221,14 @@ def test_folder_that_the_file_writes_to_can_be_written_to() -> None:
     assert "ReadWritePaths=-/data/models" in _unit(text)
     mount = {"name": "cache", "mountPath": "/data/models", "subPath": "data/models"}
     assert mount in _container(text)["volumeMounts"]
+
+
+def test_launcher_is_told_how_long_it_is_given() -> None:
+    text = ONE + "[instance.a.control]\nstop_timeout_s = 90\n"
+    assert _service(text)["environment"]["VLLMD_CONTAINER_GRACE_S"] == "105"
+    assert "Environment=VLLMD_CONTAINER_GRACE_S=105" in _quadlet(text)
+    assert "Environment=VLLMD_CONTAINER_GRACE_S=105" in _unit(text)
+    assert {"name": "VLLMD_CONTAINER_GRACE_S", "value": "105"} in _container(text)["env"]
 
 
 def test_low_port_is_granted_without_root() -> None:

@@ -78,9 +78,11 @@ def test_free_pages_that_suffice_are_written_down(tree: HostTree) -> None:
 
 
 def test_second_run_adds_what_a_new_guest_needs(tree: HostTree) -> None:
-    done = plan_hugepages([runtime(1)], "2M", machine(tree), [])
-    (deed,) = plan_hugepages([runtime(1), runtime(2)], "2M", machine(tree), done)
-    assert deed.pages == 1024
+    (planned,) = plan_hugepages([runtime(1)], "2M", machine(tree), [])
+    done = planned.perform(machine(tree))
+    (deed,) = plan_hugepages([runtime(1), runtime(2)], "2M", machine(tree), [done])
+    assert (deed.pages, deed.former) == (1024, 512)
+    assert plan_hugepages([runtime(3)], "2M", machine(tree), [done, deed.perform(Machine())]) == []
 
 
 def test_guest_without_huge_pages_needs_none(tree: HostTree) -> None:
@@ -140,3 +142,14 @@ def test_plan_says_how_many_pages_there_were(tree: HostTree) -> None:
     add_pool(tree, "sys/kernel/mm/hugepages/hugepages-2048kB", total=7, free=2)
     (deed,) = plan_hugepages([runtime(1)], "2M", machine(tree), [])
     assert (deed.former, deed.pages) == (7, 510)
+
+
+def test_pages_that_somebody_has_taken_away_are_added_again(tree: HostTree) -> None:
+    name = "sys/kernel/mm/hugepages/hugepages-2048kB"
+    add_pool(tree, name, total=100)
+    (planned,) = plan_hugepages([runtime(1)], "2M", machine(tree), [])
+    done = planned.perform(machine(tree))
+    assert plan_hugepages([runtime(1)], "2M", machine(tree), [done]) == []
+    add_pool(tree, name, total=300)
+    (deed,) = plan_hugepages([runtime(1)], "2M", machine(tree), [done])
+    assert (deed.pages, deed.former) == (312, 300)
