@@ -105,7 +105,7 @@ class Reader:
         self._orders: list[dict[str, object]] = []
         self._over: set[str] = set()
         self._seen: set[str] = set()
-        self._nowhere = os.open(os.devnull, os.O_WRONLY)
+        self._buffer = bytearray(PIECE)  # what is read is forgotten
         self._done = 0  # bytes, of all orders
         self._allowed = 0  # how many it may be before the next look at the memory
         # Of the order under way:
@@ -118,7 +118,6 @@ class Reader:
             self._hear()
             if order["name"] not in self._over:
                 self._read_order(order)
-        os.close(self._nowhere)
 
     def _read_order(self, order: dict[str, object]) -> None:
         self._name = str(order["name"])
@@ -159,21 +158,19 @@ class Reader:
     def _read_file(self, source: int) -> str | None:
         """Read a file into the page cache; say why not all, None if it was all.
 
-        sendfile(2) to nowhere copies nothing: a tenth of the processor's time that read(2) takes.
+        By read(2): sendfile(2) takes a third of the processor's time, but it reads 16 pages at a
+        time, and what comes into the cache in so small parts is slower to map and to load.
         """
-        offset = 0
-        while True:
-            size = os.sendfile(self._nowhere, source, offset, PIECE) if self._may_read() else -1
+        while self._may_read():
+            size = os.readv(source, [self._buffer])
             if size == 0:
                 return None
-            if size < 0:
-                return "" if self._name in self._over else FULL
-            offset += size
             self._done += size
             self._hear()
             if time.monotonic() - self._told_at > TELL_S:
                 self._told_at = time.monotonic()
                 self._say(f"read {self._progress()} of weights ahead")
+        return "" if self._name in self._over else FULL
 
     def _may_read(self) -> bool:
         """Tell whether another piece is wanted, and fits."""
