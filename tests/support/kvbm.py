@@ -21,6 +21,34 @@ if TYPE_CHECKING:
 
 CPUS = 64
 ETCD = '[nova.discovery.etcd]\ncluster_id = "my-cluster"\n'
+# The manual's complete example, by roles.
+EXAMPLE = {
+    "leader": {
+        "cache": {"host": {"cache_size_gb": 4.0}},
+        "tokio": {"worker_threads": 2},
+        "nova": {"discovery": {"type": "filesystem", "path": "/srv/discovery/cluster.json"}},
+        "offload": {
+            "g1_to_g2": {"policies": ["presence"]},
+            "g2_to_g3": {"policies": ["presence_lfu"], "presence_lfu": {"min_lfu_count": 8}},
+        },
+        "object": {
+            "client": {
+                "type": "s3",
+                "endpoint_url": "http://minio:9000",
+                "bucket": "kvbm-blocks",
+                "region": "us-east-1",
+                "force_path_style": True,
+                "max_concurrent_requests": 16,
+            }
+        },
+    },
+    "worker": {
+        "nixl": {"backends": {"UCX": {}, "POSIX": {}}},
+        "tokio": {"worker_threads": 1},
+        "cache": {"host": {"cache_size_gb": 2.0}},
+    },
+    "default": {"nova": {"backend": {"tcp_port": 0}}},
+}
 
 
 def facts(*toml: str, env: Mapping[str, str] | None = None, cpus: int = CPUS) -> KvbmFacts:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from launcher.cli.kvbm import main
+from tests.support.kvbm import EXAMPLE
 from tests.support.ports import free_port
 from tests.support.real_parser import RealParser
 from tests.support.running import running
@@ -18,34 +19,6 @@ START_S = 480  # about 25 s on two idle cores
 PROGRAMS = Path(__file__).parents[1] / "programs"
 pytestmark = pytest.mark.timeout(1200)
 
-# The manual's complete example.
-SECTIONS = {
-    "leader": {
-        "cache": {"host": {"cache_size_gb": 4.0}},
-        "tokio": {"worker_threads": 1},
-        "nova": {"discovery": {"type": "filesystem", "path": "/srv/discovery/cluster.json"}},
-        "offload": {
-            "g1_to_g2": {"policies": ["presence"]},
-            "g2_to_g3": {"policies": ["presence_lfu"], "presence_lfu": {"min_lfu_count": 8}},
-        },
-        "object": {
-            "client": {
-                "type": "s3",
-                "endpoint_url": "http://minio:9000",
-                "bucket": "kvbm-blocks",
-                "region": "us-east-1",
-                "force_path_style": True,
-                "max_concurrent_requests": 16,
-            }
-        },
-    },
-    "worker": {
-        "nixl": {"backends": {"UCX": {}, "POSIX": {}}},
-        "tokio": {"worker_threads": 1},
-        "cache": {"host": {"cache_size_gb": 2.0}},
-    },
-    "default": {"nova": {"backend": {"tcp_port": 0}}},
-}
 CONFIG = """
 [master]
 python = "{python}"
@@ -65,7 +38,7 @@ default.nova.backend.tcp_port = 0
 
 [kvbm.leader]
 cache.host.cache_size_gb = 4.0
-tokio.worker_threads = 1
+tokio.worker_threads = 2
 nova.discovery.filesystem.path = "/srv/discovery/cluster.json"
 offload.g1_to_g2.policies = ["presence"]
 offload.g2_to_g3 = {{ policies = ["presence_lfu"], presence_lfu = {{ min_lfu_count = 8 }} }}
@@ -122,7 +95,7 @@ def complete(port: int) -> str:
 def test_flag_is_taken_by_the_real_parser(
     vllm_python: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    argv = ["flag", "--json", json.dumps(SECTIONS), "--kv-load-failure-policy", "recompute"]
+    argv = ["flag", "--json", json.dumps(EXAMPLE), "--kv-load-failure-policy", "recompute"]
     assert main(argv, {}) == 0
     tokens = shlex.split(capsys.readouterr().out)
     fields = ["kv_connector", "kv_connector_module_path", "kv_role", "kv_load_failure_policy",
@@ -134,7 +107,7 @@ def test_flag_is_taken_by_the_real_parser(
         "kv_connector_module_path": "kvbm.v2.vllm.connector",
         "kv_role": "kv_both",
         "kv_load_failure_policy": "recompute",
-        "kv_connector_extra_config": SECTIONS,
+        "kv_connector_extra_config": EXAMPLE,
     }
 
 
@@ -157,7 +130,7 @@ def test_connector_in_both_roles_receives_the_three_sections(
 ) -> None:
     told = tell(tmp_path, vllm_python, demo_model)
     assert {role for role, _ in told} == {"SCHEDULER", "WORKER"}
-    assert [settings for _, settings in told] == [SECTIONS] * len(told)
+    assert [settings for _, settings in told] == [EXAMPLE] * len(told)
 
 
 def test_connector_beside_another_one_receives_them_too(
@@ -165,4 +138,4 @@ def test_connector_beside_another_one_receives_them_too(
 ) -> None:
     told = tell(tmp_path, vllm_python, demo_model, OTHER)
     for role in ("SCHEDULER", "WORKER"):
-        assert [settings for each, settings in told if each == role] == [SECTIONS, {"other": True}]
+        assert [settings for each, settings in told if each == role] == [EXAMPLE, {"other": True}]

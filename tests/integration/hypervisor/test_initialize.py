@@ -271,13 +271,18 @@ def test_interface_that_is_not_there_is_refused(prepared: HostCommands) -> None:
     assert (done.code, "this host has no interface 'eth9'" in done.err) == (69, True)
 
 
-def test_interface_joins_when_asked_and_comes_back(
-    prepared: HostCommands, namespace: Namespace
-) -> None:
+def connect(namespace: Namespace) -> None:
+    """Give a host an interface with an address and the default route."""
     namespace.ip("link add wire0 type veth peer name wire1")
     namespace.ip("addr add 192.0.2.5/24 dev wire0")
     namespace.ip("link set wire0 up")
     namespace.ip("route add default via 192.0.2.1 dev wire0")
+
+
+def test_interface_joins_when_asked_and_comes_back(
+    prepared: HostCommands, namespace: Namespace
+) -> None:
+    connect(namespace)
     former = namespace.state()
     prepared.write_host(RUNTIMES + "[network]\njoin = true\n")
     done = prepared.run("initialize")
@@ -293,10 +298,7 @@ def test_interface_joins_when_asked_and_comes_back(
 def test_bridge_that_was_deleted_by_hand_costs_no_address(
     prepared: HostCommands, namespace: Namespace
 ) -> None:
-    namespace.ip("link add wire0 type veth peer name wire1")
-    namespace.ip("addr add 192.0.2.5/24 dev wire0")
-    namespace.ip("link set wire0 up")
-    namespace.ip("route add default via 192.0.2.1 dev wire0")
+    connect(namespace)
     former = namespace.state()
     prepared.write_host(RUNTIMES + "[network]\njoin = true\n")
     prepared.run("initialize")

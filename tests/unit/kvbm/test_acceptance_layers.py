@@ -16,38 +16,9 @@ from launcher.kvbm.model import (
     KvbmConfig,
     NixlConfig,
 )
-from tests.support.kvbm import error, problems, told
+from tests.support.kvbm import EXAMPLE, error, problems, told
 
 ETCD = {"type": "etcd", "cluster_id": "c"}
-SEED_EXAMPLE = {
-    "leader": {
-        "cache": {"host": {"cache_size_gb": 4.0}},
-        "tokio": {"worker_threads": 2},
-        "nova": {
-            "discovery": {"type": "filesystem", "path": "/tmp/nova-discovery/cluster.json"}  # noqa: S108
-        },
-        "offload": {
-            "g1_to_g2": {"policies": ["presence"]},
-            "g2_to_g3": {"policies": ["presence_lfu"], "presence_lfu": {"min_lfu_count": 8}},
-        },
-        "object": {
-            "client": {
-                "type": "s3",
-                "endpoint_url": "http://minio:9000",
-                "bucket": "kvbm-blocks",
-                "region": "us-east-1",
-                "force_path_style": True,
-                "max_concurrent_requests": 16,
-            }
-        },
-    },
-    "worker": {
-        "nixl": {"backends": {"UCX": {}, "POSIX": {}}},
-        "tokio": {"worker_threads": 1},
-        "cache": {"host": {"cache_size_gb": 2.0}},
-    },
-    "default": {"nova": {"backend": {"tcp_port": 0}}},
-}
 
 
 def discovery(**fields: object) -> object:
@@ -183,7 +154,7 @@ def test_json_that_is_a_list_is_refused() -> None:
 
 
 def test_complete_example_for_the_leader() -> None:
-    config = told(SEED_EXAMPLE, role="leader")
+    config = told(EXAMPLE, role="leader")
     assert config.cache.host.cache_size_gb == 4.0
     assert config.tokio.worker_threads == 2
     assert isinstance(config.nova.discovery, FilesystemDiscovery)
@@ -193,7 +164,7 @@ def test_complete_example_for_the_leader() -> None:
 
 
 def test_complete_example_for_the_worker() -> None:
-    config = told(SEED_EXAMPLE, role="worker")
+    config = told(EXAMPLE, role="worker")
     assert config.cache.host.cache_size_gb == 2.0
     assert config.tokio.worker_threads == 1
     assert config.nixl == NixlConfig()
@@ -251,4 +222,4 @@ def test_section_that_is_no_table_is_an_error_for_both_roles(section: object) ->
 
 
 def test_acceptance_examples_have_no_hidden_errors() -> None:
-    assert errors_of(problems(SEED_EXAMPLE)) == ()
+    assert errors_of(problems(EXAMPLE)) == ()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from launcher.cli.launch import make_plan
 from launcher.cli.sources import find_config
 from launcher.server.facts import PixiFacts
+from tests.support.contract import OTHER, one
 from tests.support.facts import (
     MODEL,
     PYTHON,
@@ -16,41 +17,21 @@ from tests.support.facts import (
     plan_text,
     process_of,
     read_text,
-    said,
 )
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from launcher.process.spec import ProcessSpec
     from launcher.server.plan import LaunchPlan
 
 CONFIG = "AUTO_INFER_VLLM_CONFIG"
 OVERRIDES = "AUTO_INFER_VLLM_OVERRIDES"
-OTHER = '[master]\napi_server_module = "my.server"\n'  # not vLLM's: the contract's rules alone
 PIXI = PixiFacts(
     program="/usr/bin/pixi",
     python="/app/.pixi/envs/default/bin/python",
     has_python=True,
     has_manifest=True,
 )
-
-
-def one(control: str = "", server: str = "", master: str = "") -> LaunchPlan:
-    """Plan one instance 'a'."""
-    toml = f"{master}[instance.a.control]\n{control}\n[instance.a.server]\n{MODEL}{server}\n"
-    plan = plan_text(toml)
-    assert plan.problems == (), said(plan)
-    return plan
-
-
-def process(control: str = "", server: str = "") -> ProcessSpec:
-    return process_of(one(control, server))
-
-
-def words(server: str, master: str = "") -> list[str]:
-    """Return the words that one instance gets behind its model."""
-    return flags_of(one(server=server, master=master))[2:]
 
 
 # Purpose

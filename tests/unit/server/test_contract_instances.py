@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
+from tests.support.contract import OTHER, one, process, words
 from tests.support.facts import (
     MODEL,
     env_of,
@@ -14,32 +13,7 @@ from tests.support.facts import (
     plan_text,
     process_of,
     read_text,
-    said,
 )
-
-if TYPE_CHECKING:
-    from launcher.process.spec import ProcessSpec
-    from launcher.server.plan import LaunchPlan
-
-OTHER = '[master]\napi_server_module = "my.server"\n'  # not vLLM's: the contract's rules alone
-
-
-def one(control: str = "", server: str = "", master: str = "") -> LaunchPlan:
-    """Plan one instance 'a'."""
-    toml = f"{master}[instance.a.control]\n{control}\n[instance.a.server]\n{MODEL}{server}\n"
-    plan = plan_text(toml)
-    assert plan.problems == (), said(plan)
-    return plan
-
-
-def process(control: str = "", server: str = "") -> ProcessSpec:
-    return process_of(one(control, server))
-
-
-def words(server: str, master: str = "") -> list[str]:
-    """Return the words that one instance gets behind its model."""
-    return flags_of(one(server=server, master=master))[2:]
-
 
 # 3a. Instance Launcher Settings
 
