@@ -173,10 +173,6 @@ class ForkServer:
             pass
         return answers + self.end("has ended")
 
-    def is_busy(self) -> bool:
-        """Tell whether a process that is wanted has not come yet."""
-        return bool(self._waiting) or self._asked is not None
-
     def is_expected(self) -> bool:
         """Tell whether a process may exist that we have not been told of."""
         return self._ready and self.due < NEVER

@@ -21,15 +21,6 @@ from tests.support.kvbm import EXAMPLE, error, problems, told
 ETCD = {"type": "etcd", "cluster_id": "c"}
 
 
-def discovery(**fields: object) -> object:
-    return told({"nova": {"discovery": fields}}).nova.discovery
-
-
-def client(**fields: object) -> object:
-    found = told({"object": {"client": fields}}).object
-    return found and found.client
-
-
 def test_user_file_over_system_file_merges() -> None:
     system = "[tokio]\nworker_threads = 2\nmax_blocking_threads = 7"
     tokio = told(None, system, "[tokio]\nworker_threads = 3").tokio
