@@ -26,6 +26,7 @@ import json
 import os
 import signal
 import socket
+import stat
 import struct
 import sys
 import threading
@@ -45,6 +46,7 @@ METHOD = "VLLM_WORKER_MULTIPROC_METHOD"
 CPU_PLATFORM = "vllm.platforms.cpu"
 TORCH_SEED = 67280421310721  # that of every process, unless it is told otherwise
 PID = struct.Struct("=i")
+STREAMS = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 
 
 def main() -> None:
@@ -340,7 +342,10 @@ def _let_workers_fork() -> None:
     always sets "spawn", for the sake of OpenMP's variables, which are read when a process begins:
     there, we set it again, and do in the worker what these variables would have done.
     """
+    from multiprocessing.util import register_after_fork  # noqa: PLC0415
+
     os.environ[METHOD] = "fork"
+    register_after_fork(sys, _give_up_listening)
     cpu = sys.modules.get(CPU_PLATFORM)
     executor = sys.modules.get("vllm.v1.executor.multiproc_executor")
     if cpu is None or executor is None:
@@ -359,6 +364,43 @@ def _let_workers_fork() -> None:
 
     platform.check_and_update_config = classmethod(check_and_update_config)
     executor.WorkerProc.worker_main = staticmethod(worker_main)
+
+
+def _give_up_listening(_: object) -> None:
+    """Leave the sockets that have an address to the server: the engine must not hold its port.
+
+    A worker that held it would keep it when the server is gone. And vLLM 0.32 ends with a traceback
+    if a process that it finds at its port, while it shuts down, is gone at the next look. Nothing
+    else takes their numbers: the objects that know them will close them.
+    """
+    nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    for name in os.listdir("/proc/self/fd"):
+        if _awaits_connections(int(name)):
+            os.dup2(nothing, int(name), inheritable=False)
+    os.close(nothing)
+
+
+def _awaits_connections(descriptor: int) -> bool:
+    """Tell whether this is a stream socket with an address, whether it listens yet or will."""
+    try:
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            return False
+        with socket.socket(fileno=os.dup(descriptor)) as same:
+            if same.family not in STREAMS or same.type != socket.SOCK_STREAM:
+                return False
+            address = same.getsockname()
+            has_address = bool(address if same.family == socket.AF_UNIX else address[1])
+            return has_address and not _has_peer(same)
+    except OSError:  # closed meanwhile: the descriptor of the listing itself
+        return False
+
+
+def _has_peer(connection: socket.socket) -> bool:
+    try:
+        connection.getpeername()
+    except OSError:
+        return False
+    return True
 
 
 def _bind_threads() -> None:

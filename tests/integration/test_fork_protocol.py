@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from launcher.process.forkserver import LARGEST, ForkServer, Refused, Wanted, server_spec
+from launcher.process.forkserver import LARGEST, Forked, ForkServer, Refused, Wanted, server_spec
 from launcher.process.spec import ProcessSpec, Variable, Warm
 from launcher.record import replace
 from tests.support.launching import ROOT
@@ -24,6 +24,7 @@ from tests.support.wait import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 WARM = Warm(modules=(), log_dir="/nowhere")
 SPEC = ProcessSpec(
@@ -32,6 +33,7 @@ SPEC = ProcessSpec(
     warm=WARM,
 )
 ENVIRON = {"PYTHONPATH": ROOT}
+HELD = ["HTTP", "HTTP over IPv6", "HTTP over a UNIX socket", "a caller", "a pair", "no address"]
 PR_SET_CHILD_SUBREAPER = 36
 # A fork server that is killed when it has told of a process, and before it lets it go on.
 KILLED_BETWEEN = """
@@ -72,6 +74,25 @@ def fork_server() -> Iterator[ForkServer]:
         server.end("the test is over")
         os.waitpid(server.pid, 0)
         libc.prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+
+
+def test_forked_workers_do_not_hold_the_port_of_their_server(
+    fork_server: ForkServer, tmp_path: Path
+) -> None:
+    wait_readable(fork_server)
+    assert fork_server.tend(time.monotonic()) == []
+    warm = replace(WARM, workers=True)
+    argv = (sys.executable, "-m", "tests.programs.fork_worker", str(tmp_path))
+    spec = replace(SPEC, argv=argv, warm=warm)
+    output = os.open(tmp_path / "output", os.O_WRONLY | os.O_CREAT)
+    fork_server.warm = warm
+    assert fork_server.want(Wanted(spec=spec, output=output), time.monotonic()) == []
+    wait_readable(fork_server)
+    (forked,) = fork_server.tend(time.monotonic())
+    assert isinstance(forked, Forked)
+    assert os.waitstatus_to_exitcode(os.waitpid(forked.pid, 0)[1]) == 0
+    said = (tmp_path / "output").read_text()
+    assert json.loads(said) == {"server": HELD, "worker": HELD[3:], "heard": "hello"}, said
 
 
 def fork_one(server: ForkServer) -> int:

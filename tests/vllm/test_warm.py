@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -9,7 +10,8 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,9 +22,6 @@ from tests.support.processes import all_pids, children_of, read_proc, session_of
 from tests.support.running import Running, running
 from tests.support.wait import wait_until
 from tests.vllm.test_serving import START_S, get, write_config
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.timeout(1800)
 NAMES = ("first", "second", "cold")
@@ -105,6 +104,8 @@ def test_forked_servers_answer_as_cold_ones_and_come_back_soon(
         assert b"key-" not in read_proc(fork_server, "environ")
         forked, cold = pids_of(run, "first")[0], pids_of(run, "cold")[0]
         assert from_outside(forked) == from_outside(cold)
+        for name in NAMES:
+            check_port(ports[name], pids_of(run, name))
         assert connections(forked).isdisjoint(connections(fork_server))
 
         os.kill(fork_server, signal.SIGKILL)
@@ -148,6 +149,25 @@ def connections(pid: int) -> set[str]:
     """Return the pipes and sockets that a process has open."""
     opened = {os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")}
     return {name for name in opened if name.startswith(("pipe:", "socket:"))}
+
+
+def check_port(port: int, expected: list[int]) -> None:
+    """The server holds its port, and neither its engine nor its worker do."""
+    wait_until(lambda: holders(port) == expected, f"{expected} alone to hold port {port}", 60)
+
+
+def holders(port: int) -> list[int]:
+    """Return the processes that have the socket which listens at a port."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    # proc(5): the local address, the state (10 is LISTEN) and the inode.
+    inodes = {row[9] for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "0A"}
+    assert inodes
+    wanted = {f"socket:[{inode}]" for inode in inodes}
+    found = []
+    for pid in all_pids():
+        with contextlib.suppress(OSError):  # it has gone, or closes something at this moment
+            found += [] if wanted.isdisjoint(connections(pid)) else [pid]
+    return found
 
 
 def ask(port: int, name: str) -> str:
