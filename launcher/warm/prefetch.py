@@ -37,6 +37,7 @@ PIECE = 4 << 20  # bytes that are read before a look at the socket
 LOOK = 64 << 20  # and before a look at the memory
 SHARE = 2  # one part in so many of the free memory is read into; the rest is the servers'
 TELL_S = 30.0  # between two words about the same weights
+SMALL = 5_000_000  # bytes that are read in a moment: not worth a word
 FULL = ": more would be over half of the free memory"
 UNLIMITED = 1 << 60  # what cgroup v1 shows of a limit that nobody has set is beyond
 
@@ -129,8 +130,11 @@ class Reader:
         if not fresh:
             return
         self._seen.update(fresh)
-        self._say(f"reading weights ahead: {describe(order, fresh)}")
         self._total, self._before, self._told_at = total_size(fresh), self._done, time.monotonic()
+        if self._total < SMALL:
+            self._read_files(fresh)
+            return
+        self._say(f"reading weights ahead: {describe(order, fresh)}")
         began, fetched = time.monotonic(), disk_reads(self._root)
         ending = self._read_files(fresh)
         text = f"read {self._progress()} of weights ahead in {time.monotonic() - began:.1f} s"

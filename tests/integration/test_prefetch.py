@@ -63,8 +63,9 @@ def wait_no_reader(run: Run) -> None:
 
 @pytest.fixture
 def stuck(launcher: Launcher, vllm: str, model: Path) -> Run:
-    """Start a server whose weights never come: the reader waits for them."""
-    os.mkfifo(model / "model.safetensors")
+    """Start a server whose weights never come, but for the first: the reader waits for them."""
+    write_uncached(model / "model-1-of-2.safetensors", SIZE)
+    os.mkfifo(model / "model-2-of-2.safetensors")
     run = start(launcher, vllm, Stub(server={"model": str(model), **HANG}))
     run.wait_for("a: reading weights ahead")
     return run
@@ -82,6 +83,16 @@ def test_weights_are_in_the_page_cache_when_they_are_said_to_be(
     assert cached_share(other) == 0
     assert " of it from disk\n" in run.stderr()
     wait_no_reader(run)
+
+
+def test_weights_that_are_read_in_a_moment_are_not_worth_a_word(
+    launcher: Launcher, vllm: str, model: Path
+) -> None:
+    path = write_uncached(model / "model.safetensors", SIZE // 2)
+    run = start(launcher, vllm, Stub(server={"model": str(model), **HANG}))
+    wait_until(lambda: is_cached(path), "the weights in the page cache")
+    wait_no_reader(run)
+    assert "ahead" not in run.stderr()
 
 
 def test_nothing_is_read_if_that_is_not_wanted(launcher: Launcher, vllm: str, model: Path) -> None:
