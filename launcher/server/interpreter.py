@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from launcher.server.model import Instance, MasterConfig
 
 PIXI_DIR = ("master", "pixi_project_dir")
+NAMES_PYTHON = frozenset(("python", "pixi_project_dir"))  # keys of [master]
 
 
 def plan_command(master: MasterConfig, facts: Facts, problems: Problems) -> tuple[str, ...]:
@@ -43,6 +44,9 @@ def _note_missing(master: MasterConfig, facts: Facts, problems: Problems) -> Non
             ("master", "python"), message, "correct the path, or install it there", missing=True
         )
         return
+    table = problems.tree.data.get("master")
+    if isinstance(table, dict) and not NAMES_PYTHON.isdisjoint(table):
+        return  # what was written there could not be read, which is said already
     message = f"no Python with vLLM was found; looked at: {looked}"
     hint = 'install vLLM, or set python = "/path/to/python" in [master]'
     problems.add((), message, hint, missing=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from launcher.config.problems import Problem, code_of
 from launcher.errors import EX_CONFIG, EX_UNAVAILABLE
 from launcher.record import replace
@@ -47,6 +49,14 @@ def test_python_with_vllm_that_is_nowhere_is_refused() -> None:
     hint = 'install vLLM, or set python = "/path/to/python" in [master]'
     assert messages_of(plan) == [("error", message, hint)]
     assert code_of(plan.problems) == EX_UNAVAILABLE
+
+
+@pytest.mark.parametrize("key", ["python", "pixi_project_dir"])
+def test_python_that_is_named_in_a_way_nobody_can_read_is_one_problem(key: str) -> None:
+    plan = plan_text(f"[master]\n{key} = 3\n{INSTANCE}", python=PythonFacts(path=None))
+    hint = 'put it in quotes, like "..."'
+    assert messages_of(plan) == [("error", "expected a string, got an integer", hint)]
+    assert code_of(plan.problems) == EX_CONFIG
 
 
 def test_python_is_not_needed_for_nothing() -> None:
