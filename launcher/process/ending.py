@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # After SIGKILL a process ends at once, or hangs in the kernel (a broken driver) and never does.
 KILL_WAIT_S = 10.0
+AGAIN_S = 5.0  # after which a server that was still starting is asked to stop again, and again
 # How long what a server leaves behind may take to end by itself: resource trackers remove shared
 # memory then, which nobody would do if they were killed at once (seen to take up to 2 s).
 SWEEP_S = 5.0
@@ -218,9 +219,19 @@ def is_unwanted(member: Member) -> bool:
 
 def ask_to_stop(fleet: Fleet, member: Member, now: float) -> Step:
     """Send SIGTERM to a running member and begin its grace."""
-    deadline = now + member.spec.stop_timeout_s
-    stopping = replace(member, state=State.STOPPING, deadline=deadline)
-    return fleet.with_member(stopping), [Terminate(name=member.spec.name)]
+    return fleet.with_member(told_to_stop(member, now)), [Terminate(name=member.spec.name)]
+
+
+def told_to_stop(member: Member, now: float) -> Member:
+    """Return a member that has been asked to stop.
+
+    One that was still starting is asked again and again: vLLM 0.32 does not heed a SIGTERM that
+    comes while it waits for its engine (`zmq_socket_ctx` swallows the interrupt), and goes on.
+    """
+    kill_at = now + member.spec.stop_timeout_s
+    again = now + AGAIN_S if member.state is State.STARTING else kill_at
+    deadline = min(again, kill_at)
+    return replace(member, state=State.STOPPING, deadline=deadline, kill_at=kill_at)
 
 
 def wind_down(fleet: Fleet, member: Member, now: float) -> Step:

@@ -45,6 +45,7 @@ class Member:
     forked: bool = False  # from a fork server, not started cold
     started_at: float = 0.0
     deadline: float | None = None
+    kill_at: float = 0.0  # when the grace of one that is stopping ends
     status: ExitStatus | None = None
     failure: str = ""  # why it counts as failed; empty if it does not
     unfit: bool = False  # it was stopped because it was not healthy, in time or any more

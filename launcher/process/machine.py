@@ -12,6 +12,7 @@ from __future__ import annotations
 from launcher.errors import EX_OSERR
 from launcher.process.commands import obey, reload
 from launcher.process.ending import (
+    AGAIN_S,
     SWEEP_S,
     ended,
     gone,
@@ -21,6 +22,7 @@ from launcher.process.ending import (
     relinked,
     starve,
     stop_all,
+    told_to_stop,
     unhealthy,
 )
 from launcher.process.events import (
@@ -121,8 +123,7 @@ def _spawned(fleet: Fleet, member: Member, pid: int, now: float) -> Step:
     spec = member.spec
     unwanted = fleet.stopping or is_unwanted(member)  # since the process was asked for
     if unwanted and not is_used(member, fleet):
-        stopping = replace(member, pid=pid, state=State.STOPPING, started_at=now)
-        stopping = replace(stopping, deadline=now + spec.stop_timeout_s)
+        stopping = told_to_stop(replace(member, pid=pid, started_at=now), now)
         return fleet.with_member(stopping), [Terminate(name=spec.name)]
     if spec.probe is None:
         ready = replace(member, pid=pid, state=State.READY, started_at=now, deadline=None)
@@ -214,9 +215,11 @@ def _overdue(member: Member, now: float) -> tuple[Member, list[Action]]:
         return replace(member, state=State.WAITING, deadline=None), []
     if member.state is State.STARTING:
         reason = f"not healthy within {member.spec.startup_timeout_s:g} s"
-        grace = now + member.spec.stop_timeout_s
-        late = replace(member, state=State.STOPPING, failure=reason, unfit=True, deadline=grace)
+        late = replace(told_to_stop(member, now), failure=reason, unfit=True)
         return late, [Say(name=name, text=f"{reason}: stopping it", bad=True), Terminate(name=name)]
+    if member.state is State.STOPPING and now < member.kill_at:
+        again = min(now + AGAIN_S, member.kill_at)
+        return replace(member, deadline=again), [Terminate(name=name)]
     if member.state is State.STOPPING:
         text = f"did not stop within {member.spec.stop_timeout_s:g} s: killing it"
         return killed(member, now), [Say(name=name, text=text), Kill(name=name)]

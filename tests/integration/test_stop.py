@@ -91,6 +91,16 @@ def test_run_told_to_stop_while_loading_stops(launcher: Launcher) -> None:
     assert launcher.left() == []
 
 
+def test_server_that_loses_the_first_term_while_loading_is_asked_again(launcher: Launcher) -> None:
+    server = {"stub_lose_term": True, "stub_say": "hi", "stub_hang": True}
+    run = launcher.start(Stub(server=server, control={"stop_timeout_s": 600}))
+    wait_until(lambda: "first line" in launcher.status()["timeline"], "a server that handles TERM")
+    run.signal(signal.SIGTERM)
+    assert run.wait() == 0
+    assert launcher.left() == []
+    assert run.said()[-1] == "vllmd: a: stopped (exit code 0)"
+
+
 def test_run_told_to_stop_never_starts_those_that_wait(launcher: Launcher) -> None:
     first = Stub(
         name="a",

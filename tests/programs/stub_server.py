@@ -14,6 +14,7 @@ misbehave in one way:
     --stub-mute                accepts connections, never answers
     --stub-status N            answers every request with status N
     --stub-ignore-term         does not heed SIGTERM
+    --stub-lose-term           does not heed the first SIGTERM
     --stub-die CODE            ends at once with CODE
     --stub-die-after S         ends S seconds after it listens, with the code of --stub-code
     --stub-sick-while FILE     answers every request with status 500 while FILE is there
@@ -102,6 +103,9 @@ def prepare(flags: Flags) -> None:
     """Do what comes before the socket: signals, descendants, words."""
     ignore = flags.has("--stub-ignore-term")
     signal.signal(signal.SIGTERM, signal.SIG_IGN if ignore else lambda *_: leave(flags, 0))
+    if flags.has("--stub-lose-term"):
+        heed = signal.getsignal(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, heed))
     signal.signal(signal.SIGUSR1, lambda *_: print("got SIGUSR1", flush=True))
     if flags.has("--stub-report"):
         write_report(flags.text("--stub-report"))

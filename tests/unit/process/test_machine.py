@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from launcher.process.ending import KILL_WAIT_S, SWEEP_S
+from launcher.process.ending import AGAIN_S, KILL_WAIT_S, SWEEP_S
 from launcher.process.events import (
     Begun,
     Ended,
@@ -237,6 +237,24 @@ def test_stop_kills_whoever_is_there_after_its_grace() -> None:
     assert history.fleet.deadline() == 3
     assert history.happen(TimePassed(), at=3) == ["kill b"]
     assert history.happen(ended("b", BY_KILL)) == ["finish 137"]
+
+
+def test_stop_asks_those_again_and_again_that_were_starting() -> None:
+    history = History(server("a", stop_timeout_s=12), server("b", stop_timeout_s=12))
+    history.happen(Begun(), A, B, Healthy(name="a"), StopAsked())
+    assert history.fleet.deadline() == AGAIN_S
+    assert history.happen(TimePassed(), at=AGAIN_S) == ["terminate b"]
+    assert history.happen(TimePassed(), at=2 * AGAIN_S) == ["terminate b"]
+    assert history.fleet.deadline() == 12
+    assert history.happen(TimePassed(), at=12) == ["kill a", "kill b"]
+
+
+def test_late_member_is_asked_to_stop_again() -> None:
+    history = History(server("a", stop_timeout_s=30))
+    history.happen(Begun(), A)
+    assert history.happen(TimePassed(), at=10) == ["terminate a"]
+    assert history.happen(TimePassed(), at=10 + AGAIN_S) == ["terminate a"]
+    assert history.happen(TimePassed(), at=40) == ["kill a"]
 
 
 def test_stop_gives_up_a_process_that_hangs_in_the_kernel() -> None:
