@@ -30,7 +30,8 @@ button = PowerButton()
 button.descriptors = [0]
 os.set_blocking(0, False)
 session = Session(dict(os.environ), Channel(os.open(os.devnull, os.O_WRONLY)), button)
-sys.exit(session.run((sys.executable, "-c", sys.argv[1], sys.argv[2])))
+nobody = f"{sys.argv[2]}/no.sock"  # not a launcher that happens to run on this machine
+sys.exit(session.run((sys.executable, "-c", sys.argv[1], sys.argv[2]), nobody))
 """
 # It ends at the second signal, or when it is told to in its folder.
 ENTRYPOINT = """
