@@ -18,6 +18,7 @@ from launcher.hypervisor.host.units import (
     MARK,
     GuestFiles,
     environment_path,
+    escape_specifiers,
     guest_variables,
     log_path,
     render_environment,
@@ -29,6 +30,8 @@ from launcher.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from launcher.hypervisor.host.model import HostConfig, Runtime
     from launcher.hypervisor.host.units import Installation
 
@@ -206,6 +209,23 @@ def find_installed(systemd_dir: str, config_dir: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def find_readers(paths: Iterable[str], folders: Iterable[str]) -> dict[str, str]:
+    """Return those environment files that a unit in some other folder reads, each with its unit.
+
+    Units of the system and of a user are in two folders, and may share one `config_dir`.
+    """
+    readers = {}
+    for path in paths:
+        name = os.path.basename(path).removeprefix("hypervisor-").removesuffix(".env")
+        # As we write it, and as a template of the user's own may.
+        words = (escape_specifiers(path), "/hypervisor-%i.env")
+        for folder in folders if path.endswith(".env") else ():
+            unit = f"{folder}/vllmd-runtime@{name}.service"
+            if any(word in _read_unit(unit) for word in words):
+                readers[path] = unit
+    return readers
+
+
 def remove_file(path: str) -> None:
     """Remove a file.
 
@@ -236,6 +256,22 @@ def is_systemd_running() -> bool:
     return os.path.isdir(RUNNING_SYSTEMD) and shutil.which("systemctl") is not None
 
 
+def is_read_by_systemd(folder: str, *, user: bool) -> bool:
+    """Tell whether the running systemd reads the units of a folder.
+
+    Those elsewhere (for an image, a package) are not its own, and it may well have others of the
+    same names. Where it does not say what it reads, it is told, and says itself what is wrong.
+    """
+    if not is_systemd_running():
+        return False
+    argv = ["systemctl", *(["--user"] if user else []), "show", "--property=UnitPath", "--value"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    places = done.stdout.split()
+    if done.returncode or not places:
+        return True
+    return os.path.realpath(folder) in map(os.path.realpath, places)
+
+
 def read_own_template(path: str) -> str:
     """Return a template of the user's own.
 
@@ -261,6 +297,16 @@ def _is_ours(path: str) -> bool:
             return file.readline().rstrip("\n") == MARK
     except OSError:
         return False
+
+
+def _read_unit(path: str) -> str:
+    if not os.path.isfile(path):
+        return ""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
 
 
 def _unwritable(path: str, error: OSError) -> HostError:
