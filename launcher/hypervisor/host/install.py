@@ -244,32 +244,36 @@ def run_systemctl(words: tuple[str, ...], *, user: bool) -> None:
     Raises:
         HostError: it refuses.
     """
-    argv = ["systemctl", *(["--user"] if user else []), *words]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    argv, done = _ask_systemctl(words, user=user)
     if done.returncode:
         reason = done.stderr.strip().rpartition("\n")[2]
         raise HostError(f"'{' '.join(argv)}' failed: {reason}", "run it by hand")
 
 
-def is_systemd_running() -> bool:
-    """Tell whether systemd is the service manager of this host."""
-    return os.path.isdir(RUNNING_SYSTEMD) and shutil.which("systemctl") is not None
-
-
 def is_read_by_systemd(folder: str, *, user: bool) -> bool:
-    """Tell whether the running systemd reads the units of a folder.
+    """Tell whether a running systemd, the system's or the user's, reads the units of a folder.
 
     Those elsewhere (for an image, a package) are not its own, and it may well have others of the
-    same names. Where it does not say what it reads, it is told, and says itself what is wrong.
+    same names. A user who is not logged in has none that runs: it will read them when it starts.
+    Where that of the system does not say, it is told, and says itself what is wrong.
     """
-    if not is_systemd_running():
+    if not os.path.isdir(RUNNING_SYSTEMD) or shutil.which("systemctl") is None:
         return False
-    argv = ["systemctl", *(["--user"] if user else []), "show", "--property=UnitPath", "--value"]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    _, done = _ask_systemctl(("show", "--property=UnitPath", "--value"), user=user)
     places = done.stdout.split()
     if done.returncode or not places:
-        return True
+        return not user
     return os.path.realpath(folder) in map(os.path.realpath, places)
+
+
+def _ask_systemctl(
+    words: tuple[str, ...], *, user: bool
+) -> tuple[list[str], subprocess.CompletedProcess[str]]:
+    argv = ["systemctl", *(["--user"] if user else []), *words]
+    # By su and sudo -u the place of the user's own is not set, and it may run all the same.
+    environ = {"XDG_RUNTIME_DIR": f"/run/user/{os.geteuid()}", **os.environ}
+    done = subprocess.run(argv, env=environ, capture_output=True, text=True, check=False)
+    return argv, done
 
 
 def read_own_template(path: str) -> str:
