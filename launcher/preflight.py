@@ -9,6 +9,7 @@ import os
 import resource
 
 from launcher.record import record
+from launcher.server.address import LONG
 from launcher.server.facts import PORT_VARIABLE, is_hijacked_port
 
 TYPE_CHECKING = False
@@ -199,7 +200,7 @@ def _tensor_parallel(argv: tuple[str, ...]) -> int:
     for flag in ("--tensor-parallel-size", "-tp"):
         if flag in argv[:-1]:
             value = argv[argv.index(flag) + 1]
-            return int(value) if value.isdigit() else 1
+            return int(value) if value.isascii() and value.isdigit() and len(value) < LONG else 1
     return 1
 
 
