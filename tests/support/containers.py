@@ -220,13 +220,14 @@ class Boxes:
         """Remove our containers and their volumes; return what they said."""
         said = []
         for each in self._client.containers.list(
-            all=True, filters={"label": f"{LABEL}={self.mark}"}
+            all=True, filters={"label": f"{LABEL}={self.mark}"}, ignore_removed=True
         ):
             try:
                 said.append(each.logs().decode("utf-8", "replace"))
                 each.remove(force=True, v=True)
-            except NotFound:
-                continue
+            except APIError as error:  # `docker run --rm` has removed it, or is about to
+                if error.status_code not in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
+                    raise
         return said
 
 
