@@ -68,6 +68,14 @@ def test_container_is_unhealthy_when_a_server_has_failed(boxes: Boxes) -> None:
     wait_until(lambda: box.health() == "unhealthy", "the container to be unhealthy", START_S)
 
 
+def test_image_checks_its_host_for_guests(boxes: Boxes) -> None:
+    # As docs/hypervisor.md has it; what is found is the machine's own affair.
+    command = ("vllmd-hypervisor", "precheck", "--json", "--root", "/host")
+    box = boxes.run(Wish(command=command, volumes={"/": "/host:ro"}))
+    assert box.wait() in {0, 69}
+    assert "cpu-virtualisation" in {each["name"] for each in json.loads(box.stdout())["checks"]}
+
+
 def test_container_with_a_command_only_is_healthy(boxes: Boxes) -> None:
     box = boxes.run(Wish(command=("sleep", "600"), options={"healthcheck": OFTEN, "init": True}))
     wait_until(lambda: box.health() == "healthy", "the container to be healthy", START_S)

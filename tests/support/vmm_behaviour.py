@@ -73,9 +73,23 @@ class VmmBehaviour:
         process = host.run(env=env)
         process.send_signal(signal.SIGTERM)
         host.wait_state("stopping", env)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(END_S) == 137
+
+        def ask_again() -> bool:
+            process.send_signal(signal.SIGTERM)  # within a moment, it is the first once more
+            return process.poll() is not None
+
+        wait_until(ask_again, "it was forced", GRACE_S / 2)
+        assert process.returncode == 137
+        assert host.said().count("SIGTERM again: forcing the guest") == 1
         assert host.left() == []
+
+    def test_interrupt_that_somebody_passes_on_is_one(self, host: Host) -> None:
+        process = host.run(env=host.environ())
+        # At the same moment, as when the terminal and `make` send them.
+        for number in (signal.SIGSTOP, signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
+            process.send_signal(number)
+        assert process.wait(END_S) == 0
+        assert "again: forcing" not in host.said()
 
     def test_start_twice_is_refused(self, host: Host) -> None:
         env = host.environ()
