@@ -36,8 +36,8 @@ guest.config = "{SHARED}/vllm.toml"
 DROP_IN = """\
 [Service]
 Environment=VLLMD_HYPERVISOR_ACCEL=tcg VLLMD_HYPERVISOR_BACKEND=qemu
-Environment=VLLMD_HYPERVISOR_STOP_TIMEOUT=120
-TimeoutStopSec=300
+Environment=VLLMD_HYPERVISOR_STOP_TIMEOUT=300
+TimeoutStopSec=600
 """
 UNIT = "vllmd-runtime@one.service"
 LIMIT_S = 1800.0
