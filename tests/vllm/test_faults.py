@@ -88,7 +88,8 @@ def test_faults_of_one_life_are_each_found_and_followed_by_an_answer(
 
         os.kill(server_pid(run), signal.SIGSTOP)
         wait_again(run, "(no answer within 8 s from a request for one token)", 2, FOUND_S)
-        wait_again(run, "demo: started (pid ", 5, FOUND_S)
+        # While it waits for its engine, vLLM 0.32 may not heed a SIGTERM.
+        wait_again(run, "demo: healthy after", 5, START_S)
         former = session(server_pid(run))
         assert run.stop() == 0
         assert not set(former) & set(all_pids())

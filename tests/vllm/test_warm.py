@@ -147,7 +147,10 @@ def from_outside(pid: int) -> dict[str, object]:
 
 def connections(pid: int) -> set[str]:
     """Return the pipes and sockets that a process has open."""
-    opened = {os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")}
+    opened = set()
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):  # a request has ended at this moment
+            opened.add(os.readlink(f"/proc/{pid}/fd/{name}"))
     return {name for name in opened if name.startswith(("pipe:", "socket:"))}
 
 
@@ -165,7 +168,7 @@ def holders(port: int) -> list[int]:
     wanted = {f"socket:[{inode}]" for inode in inodes}
     found = []
     for pid in all_pids():
-        with contextlib.suppress(OSError):  # it has gone, or closes something at this moment
+        with contextlib.suppress(OSError):  # it has gone at this moment, or is another user's
             found += [] if wanted.isdisjoint(connections(pid)) else [pid]
     return found
 
