@@ -260,6 +260,7 @@ class Supervisor:
         self._events.drain()
         self._reports.drain()
         self._console.drain()
+        self._journal.flush_all()
         mark = self._errand.rundir.read(names.STOPPING)
         was_up = bool(self._state.ready_at)
         ending = replace(

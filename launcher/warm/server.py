@@ -345,7 +345,7 @@ def _let_workers_fork() -> None:
     from multiprocessing.util import register_after_fork  # noqa: PLC0415
 
     os.environ[METHOD] = "fork"
-    register_after_fork(sys, _give_up_listening)
+    register_after_fork(sys, _part_from_server)
     cpu = sys.modules.get(CPU_PLATFORM)
     executor = sys.modules.get("vllm.v1.executor.multiproc_executor")
     if cpu is None or executor is None:
@@ -366,7 +366,17 @@ def _let_workers_fork() -> None:
     executor.WorkerProc.worker_main = staticmethod(worker_main)
 
 
-def _give_up_listening(_: object) -> None:
+def _part_from_server(_: object) -> None:
+    """Leave to the server what is its own, in an engine or a worker that it has forked.
+
+    Its event loop hears of signals through a descriptor that a fork inherits: a SIGTERM for the
+    engine, or for one worker, would stop the server as well.
+    """
+    signal.set_wakeup_fd(-1)
+    _give_up_listening()
+
+
+def _give_up_listening() -> None:
     """Leave the sockets that have an address to the server: the engine must not hold its port.
 
     A worker that held it would keep it when the server is gone. And vLLM 0.32 ends with a traceback

@@ -76,7 +76,7 @@ def fork_server() -> Iterator[ForkServer]:
         libc.prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
-def test_forked_workers_do_not_hold_the_port_of_their_server(
+def test_forked_workers_hold_neither_the_port_of_their_server_nor_tell_it_of_their_signals(
     fork_server: ForkServer, tmp_path: Path
 ) -> None:
     wait_readable(fork_server)

@@ -1,5 +1,7 @@
 """A server with sockets of every kind and a worker that it forks; says who holds which of them.
 
+And whether the server hears of a signal that is the worker's.
+
 As a program: `python fork_worker.py FOLDER`.
 """
 
@@ -9,6 +11,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import signal
 import socket
 import stat
 import sys
@@ -28,6 +31,8 @@ def main() -> None:
     local.bind(os.path.join(sys.argv[1], "http"))
     caller = socket.create_connection(http.getsockname())
     here, there = socket.socketpair()
+    os.set_blocking(there.fileno(), False)
+    signal.set_wakeup_fd(there.fileno())  # as an event loop does
     sockets = {
         "HTTP": http,
         "HTTP over IPv6": later,
@@ -54,7 +59,9 @@ def main() -> None:
 
 
 def work(sender: Connection, sockets: Mapping[str, socket.socket]) -> None:
-    """Say what is held, and close all of it, as an interpreter does that ends."""
+    """Get a signal, say what is held, and close all of it, as an interpreter does that ends."""
+    signal.signal(signal.SIGUSR1, lambda _number, _frame: None)
+    os.kill(os.getpid(), signal.SIGUSR1)
     sender.send(held(sockets))
     for each in sockets.values():
         each.close()
