@@ -198,8 +198,10 @@ def _on_cpu(spec: ProcessSpec, environ: Mapping[str, str]) -> bool:
 def _tensor_parallel(argv: tuple[str, ...]) -> int:
     for flag in ("--tensor-parallel-size", "-tp"):
         if flag in argv[:-1]:
-            value = argv[argv.index(flag) + 1]
-            return int(value) if value.isdigit() else 1
+            try:
+                return max(1, int(argv[argv.index(flag) + 1]))
+            except ValueError:  # which vLLM will refuse
+                return 1
     return 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import urllib.request
 
 from hypothesis import HealthCheck, Phase, settings
 
@@ -22,3 +23,6 @@ settings.load_profile("bounded")
 # would inherit: those of our tests could not be interrupted.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Servers of tests are on this machine: a proxy that it has for the rest of the world is not asked.
+urllib.request.install_opener(urllib.request.build_opener(urllib.request.ProxyHandler({})))

@@ -10,6 +10,8 @@ Beside each module lies its bytecode for the Python that builds, "unchecked": it
 look at the source. Another Python compiles the source at each start (PYTHONPYCACHEPREFIX and the
 like do not reach into an archive), so build with the Python of the image. Bytecode is stored, not
 compressed, so that a start need not inflate it.
+
+A link to the file that is named vllmd-hypervisor is that program.
 """
 
 from __future__ import annotations
@@ -41,8 +43,15 @@ PINNED = {
     ),
 }
 SHEBANG = b"#!/usr/bin/env python3\n"
+# As busybox does it: by another name, a link to the file, it is another program.
 MAIN = b"""\
-from launcher.cli.main import main
+import os
+import sys
+
+if os.path.basename(sys.argv[0]).startswith("vllmd-hypervisor"):
+    from launcher.cli.hypervisor.main import main
+else:
+    from launcher.cli.main import main
 
 raise SystemExit(main())
 """

@@ -7,6 +7,7 @@ killed at once, when we are told to stop, and then nobody writes any more.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -46,8 +47,9 @@ def run_apart(work: Callable[[], str]) -> str:
             text = report.read()
         _, status = os.waitpid(pid, 0)
     except BaseException:  # told to stop
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):  # it has ended already
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
         raise
     return _read(text, os.waitstatus_to_exitcode(status))
 
@@ -70,8 +72,10 @@ def _become(work: Callable[[], str], tell: int) -> NoReturn:
     except BaseException:  # noqa: BLE001  (whatever it is, there must not be two of us)
         traceback.print_exc()
     finally:
-        sys.stderr.flush()
-        os._exit(code)
+        try:
+            sys.stderr.flush()
+        finally:
+            os._exit(code)
 
 
 def _read(text: str, code: int) -> str:

@@ -119,8 +119,10 @@ def _opened(tarball: Tarball) -> Iterator[tarfile.TarFile]:
         with tarfile.open(fileobj=_Bounded(file, path), mode="r:") as tar:  # type: ignore[call-overload]
             yield tar
     except BROKEN as error:
+        text = str(error)
+        reason = text[:1].lower() + text[1:]  # names of files in it stay what they are
         raise BundleError(
-            f"the bundle '{path}' is no tar, or not a whole one: {error}".lower(), "copy it again"
+            f"the bundle '{path}' is no tar, or not a whole one: {reason}", "copy it again"
         ) from None
 
 

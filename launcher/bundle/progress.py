@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 TYPE_CHECKING = False
@@ -21,8 +22,13 @@ class Progress:
         self._shown = 0.0
 
     def say(self, text: str) -> None:
-        """Print a line."""
-        print(f"vllmd: bundle: {text}", file=self._stream, flush=True)
+        """Print a line; where nobody reads any more, that is no reason to end half-way."""
+        try:
+            print(f"vllmd: bundle: {text}", file=self._stream, flush=True)
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
 
     def begin(self, step: str) -> None:
         """Begin a step."""

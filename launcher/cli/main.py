@@ -8,7 +8,7 @@ import os
 import sys
 from importlib import import_module
 
-from launcher.errors import EX_OK, EX_SOFTWARE, EX_USAGE, HostError, LauncherError
+from launcher.errors import EX_OK, EX_OSERR, EX_SOFTWARE, EX_USAGE, HostError, LauncherError
 from launcher.process.console import open_missing_streams
 from launcher.record import record
 
@@ -45,6 +45,7 @@ COMMANDS = {
 }
 INTERRUPTED = 130
 FULL = (errno.ENOSPC, errno.EDQUOT)
+NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
 
 HELP = """\
 usage: vllmd COMMAND [options]
@@ -85,8 +86,8 @@ def main(argv: list[str] | None = None, environ: Mapping[str, str] | None = None
 def enter(door: FrontDoor, argv: list[str] | None, environ: Mapping[str, str] | None) -> int:
     """Run a command line of a program and return its exit code."""
     arguments = sys.argv[1:] if argv is None else argv
-    _prepare_streams()
     try:
+        _prepare_streams()
         code = _dispatch(door, arguments, os.environ if environ is None else environ)
         sys.stdout.flush()  # here, where it can still be said that it failed
     except LauncherError as error:
@@ -100,7 +101,7 @@ def enter(door: FrontDoor, argv: list[str] | None, environ: Mapping[str, str] | 
         _discard_output()
         code = EX_OK
     except OSError as error:
-        code = _report_full() if error.errno in FULL else _report_bug()
+        code = _report_failed_call(error)
     except Exception:  # noqa: BLE001  (the outermost net: whatever gets here is our bug)
         code = _report_bug()
     return code
@@ -120,6 +121,18 @@ def _prepare_streams() -> None:
 def _discard_output() -> None:
     """Send what is still buffered nowhere: the interpreter flushes at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _report_failed_call(error: OSError) -> int:
+    if error.errno in NO_DESCRIPTOR:
+        return _report_no_descriptor()
+    return _report_full() if error.errno in FULL else _report_bug()
+
+
+def _report_no_descriptor() -> int:
+    """Say so without reading another file: any import would fail."""
+    os.write(2, b"error: too many open files\nhint: raise the limit, like: ulimit -n 1024\n")
+    return EX_OSERR
 
 
 def _report_full() -> int:
@@ -185,7 +198,12 @@ def _raise_unknown(door: FrontDoor, name: str) -> None:
 
 def _report(error: LauncherError) -> int:
     # Imported for users who made a mistake only.
-    from launcher.output import print_error  # noqa: PLC0415
+    try:
+        from launcher.output import print_error  # noqa: PLC0415
+    except OSError as failure:
+        if failure.errno in NO_DESCRIPTOR:
+            return _report_no_descriptor()
+        raise
 
     print_error(error)
     return error.exit_code

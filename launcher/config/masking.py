@@ -38,6 +38,8 @@ _ASSIGN = re.compile(r"[ \t]*[=:]?[ \t]*")
 _KEY_AHEAD = re.compile(r"[ \t]*[=:.]")
 # Inside strings and comments: a name with something behind it, and the password of a URL.
 _NAMED = re.compile(r"(?<![\w.-])([\w.-]++)[\"'\\]*(?:\s*[=:]|\s+\S)")
+# The same of a flag anywhere in a string; in a comment it is mostly prose.
+_FLAG = re.compile(r"(?<![\w.-])--?([\w.-]++)(?:=|\s+(?=\S))")
 _URL_PASSWORD = re.compile(r"\w://[^/@\s]+@")
 
 
@@ -103,7 +105,7 @@ class _Lexer:
             self._begin_secret(behind.end() if behind else end)
         elif content.startswith("-") and is_secret_name(content):
             self.next_is_secret = True
-        if kind == "string" and _tells_secret(content):
+        if kind == "string" and (_tells_secret(content) or _has_secret_flag(content)):
             self._begin_secret(start)  # not only the string: its quotes may be the mistake
 
     def _begin_secret(self, start: int) -> None:
@@ -158,3 +160,7 @@ def mask_line(start: int, line: str, spans: list[Span], column: int) -> tuple[st
             moved -= column - 1 - first
         at = last
     return shown + line[at:], moved
+
+
+def _has_secret_flag(text: str) -> bool:
+    return any(is_secret_name(found[1]) for found in _FLAG.finditer(text))

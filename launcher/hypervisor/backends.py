@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from launcher.hypervisor.model import VmSpec
     from launcher.hypervisor.rundir import RunDir
 
-VERSION_S = 5.0  # for a program to say its version
+VERSION_S = 30.0  # for a program to say its version; a machine may be busy
 
 
 def gather_tools(spec: VmSpec, environ: Mapping[str, str]) -> Tools:

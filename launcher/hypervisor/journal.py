@@ -71,6 +71,11 @@ class Journal:
         self._pending = report
         self.due = max(now, self._written + WRITE_S)
 
+    def flush_all(self) -> None:
+        """Write down the last report, which nobody can follow: the guest has ended."""
+        if self.due is not None:
+            self.flush(self.due)
+
     def flush(self, now: float) -> None:
         """Write down the latest report, if it is time."""
         report = self._pending

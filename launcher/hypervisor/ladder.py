@@ -16,6 +16,9 @@ BUTTON, QUIT, TERMINATE, KILL = "button", "quit", "terminate", "kill"
 GIVE_UP = "give up"
 AGAIN_S = 10.0
 STEP_S = 4.0  # between two of the hard steps
+# Ctrl-C reaches a whole group, and `uv run` or `make` passes it on as well: within that, a second
+# request to stop is the first once more.
+ECHO_S = 0.3
 END_S = 3.0  # after the kill: then somebody is stuck in the kernel
 
 

@@ -6,7 +6,7 @@ import json
 import time
 
 from launcher.hypervisor import rundir as names
-from launcher.hypervisor.backend import VmmError, VmmSilentError
+from launcher.hypervisor.backend import CREATED, PANICKED, SHUTDOWN, VmmError, VmmSilentError
 from launcher.hypervisor.backends import connect
 from launcher.hypervisor.identity import is_alive
 from launcher.hypervisor.report import parse_report
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from launcher.hypervisor.rundir import RunDir
     from launcher.hypervisor.state import GuestState
 
+# What a VMM calls its guest just before it runs, and just after it has: moments, mostly.
+WORDS = {CREATED: IS_STARTING, SHUTDOWN: IS_STOPPING, PANICKED: IS_STOPPING}
 ASK_S = 5.0  # for the VMM's answer; one that boots may take minutes
 
 
@@ -88,7 +90,8 @@ def _ask(found: GuestStatus, state: GuestState, rundir: RunDir) -> GuestStatus |
     if asked:
         return _with(found, IS_STOPPING, "it was asked to shut down")
     alone = info.state == IS_RUNNING and not found.supervised
-    return _with(found, info.state, "its supervisor has gone" if alone else "")
+    word = WORDS.get(info.state, info.state)
+    return _with(found, word, "its supervisor has gone" if alone else "")
 
 
 def _with(found: GuestStatus, state: str, detail: str) -> GuestStatus:

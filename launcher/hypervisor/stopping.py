@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 WAS_STOPPED, GRACEFUL, FORCED = "was stopped", "graceful", "forced"
 TIDY_S = 15.0  # for the supervisor to end after its VMM
-EARLY_S = 5.0  # for a supervisor that has not started its VMM yet
+EARLY_S = 15.0  # for a supervisor that has just started its VMM, or has not yet
 
 
 def stop_guest(rundir: RunDir, grace_s: float, *, force: bool) -> str:

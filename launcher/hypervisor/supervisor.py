@@ -17,6 +17,7 @@ from launcher.hypervisor.ending import Ending, judge_ending
 from launcher.hypervisor.journal import DEBUG, ERROR, INFO, WARN
 from launcher.hypervisor.ladder import (
     BUTTON,
+    ECHO_S,
     STEP_S,
     next_pause,
     plan_early_force,
@@ -84,6 +85,7 @@ class Supervisor:
         self._said = b""  # by the VMM, its end
         self._ladder: Ladder = ()
         self._stop_began = 0.0
+        self._hurries = False
         self._ending = Ending(code=0)
         self._reboots: list[float] = []
         self._failure: VmmError | None = None
@@ -141,9 +143,10 @@ class Supervisor:
     # What may happen.
 
     def _on_signal(self) -> None:
+        now = time.monotonic()
         for number in self._signals.read():
             if number in STOP_SIGNALS:
-                self._stop(signal.Signals(number).name)
+                self._stop(signal.Signals(number).name, now)
 
     def _on_output(self) -> None:
         try:
@@ -213,11 +216,9 @@ class Supervisor:
 
     # How it is stopped.
 
-    def _stop(self, cause: str) -> None:
-        now = time.monotonic()
+    def _stop(self, cause: str, now: float) -> None:
         if self._stop_began:
-            self._journal.tell(f"{cause} again: forcing the guest")
-            self._ladder = plan_force(now - self._stop_began)
+            self._hurry(cause, now - self._stop_began)
             return
         self._stop_began = now
         self._ending = replace(self._ending, asked=True)
@@ -229,6 +230,14 @@ class Supervisor:
             self._journal.stopping(f"{cause}: the guest is not up yet, it is stopped", STEP_S)
             self._ladder = plan_early_force()
         self._write(phase=STOPPING)
+
+    def _hurry(self, cause: str, elapsed_s: float) -> None:
+        """Force the guest, once: who asks again and again would have us begin again each time."""
+        if elapsed_s < ECHO_S or self._hurries:
+            return
+        self._hurries = True
+        self._journal.tell(f"{cause} again: forcing the guest")
+        self._ladder = plan_force(elapsed_s)
 
     def _force(self) -> None:
         if not self._stop_began:
@@ -260,6 +269,7 @@ class Supervisor:
         self._events.drain()
         self._reports.drain()
         self._console.drain()
+        self._journal.flush_all()
         mark = self._errand.rundir.read(names.STOPPING)
         was_up = bool(self._state.ready_at)
         ending = replace(

@@ -18,6 +18,7 @@ from launcher.render.pod import (
     pod_template,
     secret_name,
     selector,
+    service_name,
 )
 from launcher.render.yaml_text import Flow, Note, render_yaml
 
@@ -150,7 +151,7 @@ def _service(workload: Workload, server: Server) -> dict[str, Node]:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": full_name(workload, server), "labels": labels(workload, server)},
+        "metadata": {"name": service_name(workload, server), "labels": labels(workload, server)},
         "spec": {"selector": chosen, "ports": [port, launcher]},
     }
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 PROBE_PERIOD_S = 10
 SPARE_S = 60  # beyond the start of the server, for the launcher to say what went wrong
-LONGEST_NAME = 52  # of 63: a StatefulSet, of which a LeaderWorkerSet is made, labels pods with more
+LONGEST_NAME = 52  # of 63: a controller labels its pods with its name and a hash behind it
+LONGEST_SET = 48  # the StatefulSet of each group's workers adds the number of the group
 
 
 def secret_name(workload: Workload) -> str:
@@ -43,10 +44,25 @@ def models_claim(workload: Workload) -> str:
 def full_name(workload: Workload, server: Server) -> str:
     """Return the name of an instance's objects; a long one is cut, and still one of its own."""
     whole = f"{workload.project}-{server.label}"
-    if len(whole) <= LONGEST_NAME:
+    longest = LONGEST_SET if server.spans() else LONGEST_NAME
+    if len(whole) <= longest:
         return whole
     digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
-    return f"{whole[: LONGEST_NAME - len(digest) - 1].rstrip('-')}-{digest}"
+    return f"{whole[: longest - len(digest) - 1].rstrip('-')}-{digest}"
+
+
+def service_name(workload: Workload, server: Server) -> str:
+    """Return the name of an instance's Service.
+
+    That of a LeaderWorkerSet is not the set's: by this name its controller makes a headless
+    Service, in which the pods of a group find each other.
+    """
+    name = full_name(workload, server)
+    if server.spans():
+        taken = {full_name(workload, each) for each in workload.servers}
+        while name in taken:
+            name = f"{name}-leader"
+    return name
 
 
 def labels(workload: Workload, server: Server) -> dict[str, Node]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # vllm/entrypoints/launchers/cli_args.py: host None means every interface, port 8000.
 DEFAULT_PORT = 8000
 MAX_PORT = 65535
+LONG = 10  # digits of a number that cannot be meant (Python itself refuses 4300)
 EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104  (what the user's file may say, not what we bind)
 EVERY_INTERFACE = ""
 LONGEST_SOCKET = 107  # bytes of a UNIX socket's path (unix(7))
@@ -103,7 +104,7 @@ def effective(instance: Instance, name: str) -> TomlValue:
 def effective_integer(instance: Instance, name: str, default: int) -> int:
     """Return an option's value as an integer; the default where it is unset or no integer."""
     value = effective(instance, name)
-    if isinstance(value, str) and value.isascii() and value.isdigit():
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < LONG:
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else default
 

@@ -63,7 +63,7 @@ def _check_backend(instance: Instance, cluster: Cluster, problems: Problems) -> 
     wanted = "ray" if cluster.engine == RAY else "mp"
     for name in BACKENDS:
         value = effective(instance, name)
-        if value in {None, wanted}:
+        if value is None or value == wanted:
             continue
         option = instance.option(name)
         place = option.path if option is not None else instance.extra_args_path

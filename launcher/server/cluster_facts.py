@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from launcher.config.reader import Refusal
 from launcher.record import record
+from launcher.server.address import LONG
 from launcher.server.cluster import DEFAULT_PORT, MAX_PORT, REFERENCE, read_leader
 
 TYPE_CHECKING = False
@@ -34,6 +35,7 @@ PORT = ("VLLMD_CLUSTER_PORT", "MASTER_PORT", "PET_MASTER_PORT")
 PER_PROCESS = ("RANK", "WORLD_SIZE")
 ON_EACH = "LOCAL_WORLD_SIZE"
 LISTS = ("SLURM_STEP_NODELIST", "SLURM_JOB_NODELIST")
+MOST = 1_000_000  # machines
 
 
 @record
@@ -103,7 +105,7 @@ class _Reading:
         counts = name in PER_PROCESS and self.environ.get(ON_EACH, "1") != "1"
         return counts or value.startswith("tcp://")
 
-    def number(self, key: str, names: tuple[str, ...], most: int) -> int | None:
+    def number(self, key: str, names: tuple[str, ...], least: int, most: int) -> int | None:
         """Return a value that is a number; None where nobody says it, or it is none."""
         written = getattr(self.cluster, key)
         if isinstance(written, int):
@@ -112,11 +114,12 @@ class _Reading:
         value = self.text(key, names)
         if value is None:
             return None
-        if value.isascii() and value.isdigit() and int(value) <= most:
-            return int(value)
+        number = parse_number(value)
+        if number is not None and least <= number <= most:
+            return number
         variable = self.origins[key]
-        wanted = f"an integer, 0 to {most}" if most == MAX_PORT else "an integer, at least 0"
-        message = f"'{key}': expected {wanted} in '{variable}', got '{value}'"
+        wanted = f"{least} to {most}" if most == MAX_PORT else f"at least {least}"
+        message = f"'{key}': expected an integer, {wanted}, in '{variable}', got '{value}'"
         self.refuse(key, message, f"correct {variable}, or set {key} in [cluster]")
         return None
 
@@ -129,10 +132,10 @@ def find_membership(
     `elsewhere`: the machine is not this one, so that nothing it would say is missed.
     """
     reading = _Reading(name, cluster, environ, problems, elsewhere=elsewhere)
-    nodes = reading.number("nodes", NODES, 1_000_000)
-    rank = reading.number("rank", RANK, 1_000_000)
+    nodes = reading.number("nodes", NODES, 1, MOST)
+    rank = reading.number("rank", RANK, 0, MOST)
     leader = _find_leader(reading)
-    port = reading.number("port", PORT, MAX_PORT)
+    port = reading.number("port", PORT, 1, MAX_PORT)
     if reading.good and elsewhere:
         nodes, rank, leader = nodes or 1, rank or 0, leader or "leader"
     if reading.good:
@@ -180,6 +183,12 @@ def _find_leader(reading: _Reading) -> str | None:
         return None
 
 
+def parse_number(text: str) -> int | None:
+    """Return the number that a variable holds; None where it is none, or beyond all sense."""
+    sensible = text.isascii() and text.isdigit() and len(text) < LONG
+    return int(text) if sensible else None
+
+
 def first_host(nodelist: str) -> str:
     """Return the first host of Slurm's compact list: `gpu[03-05,9],login` gives `gpu03`."""
     prefix, bracket, rest = nodelist.partition("[")
@@ -223,7 +232,7 @@ def _note_disagreement(reading: _Reading, nodes: int) -> None:
         return
     for variable in NODES[:2]:
         value = reading.environ.get(variable, "")
-        if value.isdigit() and int(value) != nodes:
+        if parse_number(value) not in {None, nodes}:
             message = f"'nodes' is {nodes}, but '{variable}' says {value}"
             hint = f"remove nodes from [cluster], or start {nodes} machines"
             reading.refuse("nodes", message, hint)

@@ -6,6 +6,9 @@ from launcher.config.problems import type_name
 from launcher.config.reader import Refusal, path_name
 from launcher.server.address import (
     EVERY_INTERFACE,
+    IPV4_PARTS,
+    LARGEST_BYTE,
+    LONG,
     MAX_PORT,
     Address,
     server_address,
@@ -38,7 +41,7 @@ def read_listen(value: TomlValue) -> tuple[str, int]:
         host = "127.0.0.1"
     if not colon or not _is_address(host):
         raise Refusal(f"expected HOST:PORT with the number of an address, got '{value}'", _HINT)
-    if not (port.isascii() and port.isdigit() and 1 <= int(port) <= MAX_PORT):
+    if not (_is_number(port, MAX_PORT) and int(port)):
         raise Refusal(f"expected a port, 1 to {MAX_PORT}, got '{port}'", _HINT)
     return host, int(port)
 
@@ -81,7 +84,10 @@ def _is_address(host: str) -> bool:
     if ":" in host:
         return all(c in "0123456789abcdefABCDEF:." for c in host)
     parts = host.split(".")
-    return len(parts) == 4 and all(  # noqa: PLR2004
-        part.isascii() and part.isdigit() and int(part) < 256  # noqa: PLR2004
-        for part in parts
-    )
+    return len(parts) == IPV4_PARTS and all(_is_number(part, LARGEST_BYTE) for part in parts)
+
+
+def _is_number(text: str, most: int) -> bool:
+    """Tell whether a text is a number, and not above `most`."""
+    digits = text.isascii() and text.isdigit() and len(text) < LONG
+    return digits and int(text) <= most

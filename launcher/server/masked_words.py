@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from launcher.config.secrets import MASK, is_secret_name, mask_urls
 from launcher.server.secret_checks import secret_flag, split_flag
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from launcher.server.catalogue.lookup import Catalogue
+
+# In the middle of a text: `--api-key sk-1`, `--api-key=sk-1`, `API_KEY=sk-1`.
+_NAME = re.compile(r"(?<![\w.-])(?:-{0,2}(\w[\w.-]*)=|--?(\w[\w.-]*)\s+(?!-))")
+_VALUE = re.compile(r"""[^\s"'&]+""")
 
 
 def mask_words(words: Iterable[str], catalogue: Catalogue | None) -> list[str]:
@@ -30,10 +35,10 @@ def mask_words(words: Iterable[str], catalogue: Catalogue | None) -> list[str]:
 
 
 def mask_text(text: str) -> str:
-    """Mask what is secret inside a text: passwords in URLs, values in a JSON text."""
+    """Mask what is secret inside a text: passwords in URLs, values in a JSON text, other flags."""
     text = mask_urls(text)
     if not text.startswith(("{", "[")):
-        return text
+        return _mask_settings(text)
     try:
         value = json.loads(text)
     except ValueError:
@@ -42,6 +47,16 @@ def mask_text(text: str) -> str:
     return (
         text if masked == value else json.dumps(masked, ensure_ascii=False, separators=(",", ":"))
     )
+
+
+def _mask_settings(text: str) -> str:
+    shown, end = "", 0
+    for found in _NAME.finditer(text):
+        value = _VALUE.match(text, found.end())
+        if value and found.start() >= end and is_secret_name(found[1] or found[2]):
+            shown += text[end : value.start()] + MASK
+            end = value.end()
+    return shown + text[end:]
 
 
 def _mask(value: object) -> object:

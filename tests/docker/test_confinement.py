@@ -16,7 +16,7 @@ CONFINED = {
     "network_mode": "none",
     "cap_drop": ["ALL"],
     "security_opt": ["no-new-privileges"],
-    "pids_limit": 32,
+    "pids_limit": 128,  # threads count, and each `docker exec` has some for every processor
     "shm_size": "1g",
 }
 

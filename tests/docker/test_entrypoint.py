@@ -10,7 +10,7 @@ from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.timeout(600)
 
-ORPHANS = "for n in 1 2 3 4 5; do (sleep 0.5 & sleep 0.2 &) ; done; exec sleep 60"
+ORPHANS = "for n in 1 2 3 4 5; do (sleep 0.5 & sleep 0.2 &) ; done; exec sleep 600"
 ON_USR1 = "trap 'echo got-USR1; exit 6' USR1; echo ready; while :; do sleep 0.05; done"
 
 

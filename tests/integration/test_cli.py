@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.cli_texts import CONFIG, OK, TEXT, UNAVAILABLE, USAGE, WRONG
 from tests.support.commands import ROOT, Commands
+from tests.support.wait import PATIENCE_S
+
+if TYPE_CHECKING:
+    import io
 
 COMMANDS = ["run", "check", "plan", "explain", "schema", "demo-model"]
 
@@ -299,12 +305,21 @@ def on_terminal(vllmd: Commands, *words: str, **env: str) -> str:
         subprocess.run(
             [sys.executable, "-m", "launcher", *words],
             cwd=vllmd.folder, env=vllmd.environ(env), check=False,
-            stdin=theirs, stdout=theirs, stderr=theirs, timeout=20,
+            stdin=theirs, stdout=theirs, stderr=theirs, timeout=PATIENCE_S,
         )  # fmt: skip
-        return os.read(ours, 65536).decode().replace("\r\n", "\n")
     finally:
-        os.close(ours)
         os.close(theirs)
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        return read_to_the_end(terminal).decode().replace("\r\n", "\n")
+
+
+def read_to_the_end(terminal: io.FileIO) -> bytes:
+    """Return all that a terminal shows, which comes in pieces, until nobody has it any more."""
+    shown = b""
+    with contextlib.suppress(OSError):  # how it says that
+        while piece := terminal.read(4096):
+            shown += piece
+    return shown
 
 
 def test_terminal_gets_colour(vllmd: Commands) -> None:

@@ -6,6 +6,8 @@ import os
 import resource
 import signal
 import socket
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +20,14 @@ if TYPE_CHECKING:
     from tests.support.launching import Launcher
 
 WATCHED_S = 1.0
+# Python itself needs some to start, so the limit comes afterwards.
+STARVED = """
+import resource, sys
+from launcher.cli.main import main
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), hard))
+sys.exit(main(sys.argv[2:]))
+"""
 
 
 def cpu_seconds(pid: int) -> float:
@@ -77,3 +87,33 @@ def test_reload_without_a_descriptor_changes_nothing(launcher: Launcher) -> None
     assert is_alive(run.pid_of())
     run.signal(signal.SIGTERM)
     assert run.wait() == 0
+
+
+@pytest.mark.parametrize("words", ["run", "run vllm.toml", "check vllm.toml", "status"])
+def test_command_without_a_descriptor_says_so(launcher: Launcher, words: str) -> None:
+    launcher.write(Stub())
+    code, said = run_starved(launcher, 3, words)
+    assert (code, said) == (
+        71, "error: too many open files\nhint: raise the limit, like: ulimit -n 1024\n"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [4, 5, 6])
+@pytest.mark.parametrize("words", ["run nothing.toml", "run vllm.toml", "check nothing.toml"])
+def test_command_with_few_descriptors_tells_what_is_wrong(
+    launcher: Launcher, words: str, count: int
+) -> None:
+    launcher.write(Stub(server={"port": "x"}))
+    code, said = run_starved(launcher, count, words)
+    assert code in {71, 78}
+    assert "Traceback" not in said
+
+
+def run_starved(launcher: Launcher, count: int, words: str) -> tuple[int, str]:
+    """Run a command that may have so many descriptors, the standard streams among them."""
+    done = subprocess.run(
+        [sys.executable, "-c", STARVED, str(count), *words.split()],
+        cwd=launcher.folder, env=launcher.environ(), stdin=subprocess.DEVNULL, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=PATIENCE_S,
+    )  # fmt: skip
+    return done.returncode, done.stdout

@@ -96,6 +96,18 @@ def test_one_file_shows_its_version(alone: Path) -> None:
     assert ask(alone, "--version") == f"vllmd {__version__}\n"
 
 
+def test_one_file_by_the_other_name_is_the_hypervisor(alone: Path) -> None:
+    link = alone.with_name("vllmd-hypervisor")
+    link.symlink_to(alone.name)
+    assert ask(link, "--version") == f"vllmd-hypervisor {__version__}\n"
+    # Nothing runs: 3, as of every init script.
+    environ = {**ENVIRON, "XDG_RUNTIME_DIR": str(alone.parent), "VLLMD_HYPERVISOR_NAME": "nobody"}
+    done = subprocess.run(
+        [*BARE, str(link), "status"], env=environ, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (3, "nobody: stopped\n")
+
+
 def test_one_file_runs_by_a_relative_path(alone: Path) -> None:
     done = subprocess.run(
         [*BARE, "vllmd.pyz", "explain", "max_model_len"],

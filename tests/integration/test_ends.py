@@ -57,9 +57,12 @@ def test_end_of_background_instance_leaves_the_others_alone(launcher: Launcher) 
 
 
 def test_end_of_every_background_instance_ends_with_the_first_failure(launcher: Launcher) -> None:
+    gate = launcher.folder / "gate"
     first = Stub(name="a", server={"stub_die_after": 0.1, "stub_code": 0})
-    second = Stub(name="b", server={"stub_die_after": 0.5, "stub_code": 9})
-    run = launcher.start(first, second)
+    server = {"stub_gate": str(gate), "stub_die_after": 0.1, "stub_code": 9}
+    run = launcher.start(first, Stub(name="b", server=server))
+    run.wait_for("a: ended ")
+    gate.touch()
     assert run.wait() == 1  # 0 that nobody asked for is a failure
     assert launcher.left() == []
 

@@ -33,7 +33,8 @@ def numbers(files: Iterator[Path]) -> list[int]:
 
 
 def test_background_output_goes_to_the_log_alone(launcher: Launcher) -> None:
-    run = launcher.start(Stub(server={"stub_say": "hello"}))
+    usual = ("sh", "-c", 'umask 022; exec "$@"', "sh")
+    run = launcher.start(Stub(server={"stub_say": "hello"}), prefix=usual)
     run.wait_healthy()
     stop(run)
     assert run.log().read_text() == "hello\nlistening\n"

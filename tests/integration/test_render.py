@@ -25,7 +25,13 @@ EXAMPLES = sorted(
 )
 KINDS = ("compose", "quadlet", "systemd", "kubernetes")
 # Those whose files are kept and looked at by a person; the others are checked by programs alone.
-SHOWN = ("one-gpu", "four-gpus-tensor-parallel", "two-models-one-gpu", "cpu-only")
+SHOWN = (
+    "one-gpu",
+    "four-gpus-tensor-parallel",
+    "two-models-one-gpu",
+    "two-nodes-tensor-parallel",
+    "cpu-only",
+)
 KUBERNETES = ("1.31", "1.34")  # the API's schemas; a cluster is rarely older or newer
 UPDATE = "VLLMD_UPDATE_GOLDEN"
 OWN = "monitoring.coreos.com/v1"  # no schema of Kubernetes itself

@@ -171,7 +171,7 @@ class Guest:
         self.state = "Paused" if KNOBS["paused"] else "Running"
         self.emit("vm", "booted")
         if self.accepting.ident is not None:
-            self.accepting.join(5)  # the real one keeps what was said before
+            self.accepting.join(60)  # the real one keeps what was said before
         if self.console is not None:
             self.console.sendall(b"hello from the guest\r\n")
         for source, event in KNOBS["events"]:

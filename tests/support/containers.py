@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import subprocess
 import uuid
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
@@ -14,12 +16,12 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
 from tests.support.images import LABEL
-from tests.support.launching import CLOCK, PROGRAMS, STUB, Stub, render_table
+from tests.support.launching import CLOCK, PROGRAMS, ROOT, STUB, Stub, render_table
 from tests.support.processes import read_proc, status_field
 from tests.support.wait import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 PYTHON = "/usr/bin/python3"  # of the base image
@@ -98,7 +100,7 @@ class Box:
         wait_until(lambda: not self.is_running(), f"the end of {self.name}", within_s)
         return int(self.details()["State"]["ExitCode"])
 
-    def stop(self, grace_s: int = 30) -> int:
+    def stop(self, grace_s: int = 120) -> int:
         """Stop it as `docker stop` does; return the exit code, 137 where the engine had to kill."""
         self.ask_to_stop(grace_s)
         return self.wait()
@@ -218,14 +220,31 @@ class Boxes:
         """Remove our containers and their volumes; return what they said."""
         said = []
         for each in self._client.containers.list(
-            all=True, filters={"label": f"{LABEL}={self.mark}"}
+            all=True, filters={"label": f"{LABEL}={self.mark}"}, ignore_removed=True
         ):
             try:
                 said.append(each.logs().decode("utf-8", "replace"))
                 each.remove(force=True, v=True)
-            except NotFound:
-                continue
+            except APIError as error:  # `docker run --rm` has removed it, or is about to
+                if error.status_code not in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
+                    raise
         return said
+
+
+@contextlib.contextmanager
+def running(
+    words: Sequence[str], folder: Path, environ: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command line, its output in files; it has ended when this ends."""
+    with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
+        process = subprocess.Popen(
+            words, cwd=ROOT, env=environ, stdin=subprocess.DEVNULL, stdout=out, stderr=err
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(START_S)
 
 
 def pids_in_container(container_id: str) -> list[int]:

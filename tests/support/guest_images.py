@@ -59,6 +59,7 @@ def build_image(*options: str) -> ImageManifest:
             _drop_oldest(os.path.dirname(folder))
             words = [*HYPERVISOR, "image", "build", "--output", folder]
             subprocess.run([*words, *options], check=True, cwd=ROOT)
+        os.utime(folder)  # in use: not the oldest
     return require_manifest(folder)
 
 

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from launcher.hypervisor.guest.manifest import ImageManifest
 
 GUEST_PORT = 8000
-END_S = 180.0  # for `start` to end once the guest has to
+END_S = 300.0  # for `start` to end once the guest has to
+# For the guest to shut down by itself: only a broken one needs it, or a machine that hardly moves.
+STOP_S = 300
 # An emulated guest on a busy machine: what takes 8 s when it is quiet.
 BOOT_S = 600.0
 
@@ -96,7 +98,7 @@ class Guest:
             "VLLMD_HYPERVISOR_ACCEL": "tcg",
             "VLLMD_HYPERVISOR_PUBLISH": f"{self.port}:{GUEST_PORT}",
             "VLLMD_HYPERVISOR_LOG_FILEPATH": self.log,
-            "VLLMD_HYPERVISOR_STOP_TIMEOUT": "120",
+            "VLLMD_HYPERVISOR_STOP_TIMEOUT": str(STOP_S),
             **(extra or {}),
         }
 
@@ -127,7 +129,9 @@ class Guest:
                 texts.append(file.read().decode("utf-8", "replace"))
         return "\n".join(texts)
 
-    def ask(self, *words: str, env: Mapping[str, str] | None = None, limit_s: float = 300) -> Asked:
+    def ask(
+        self, *words: str, env: Mapping[str, str] | None = None, limit_s: float = 2 * STOP_S
+    ) -> Asked:
         """Run a command to its end."""
         done = subprocess.run(
             [*HYPERVISOR, *words],

@@ -29,6 +29,7 @@ CLOUD = Program(name="cloud-hypervisor", path="/usr/local/bin/cloud-hypervisor",
 ADA = Account(user="ada", uid=1000, gids=(1000, 104))
 GIB = 1 << 30
 
+PREPARE = "sudo VLLMD_HYPERVISOR_CONFIG=/config.toml vllmd-hypervisor initialize"
 NO_RUNTIMES = '[global]\nuser = "ada"\nstate_dir = "/state"\n'
 TWO_RUNTIMES = f"""\
 [global]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import hashlib
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import docker
-from docker.errors import BuildError, DockerException, ImageNotFound
+from docker.errors import APIError, BuildError, DockerException, ImageNotFound
 
 from tests.support.launching import ROOT
 from tests.support.require import require_program, skip_or_fail
@@ -61,7 +62,8 @@ def _try_engine() -> tuple[Any, str]:
 def prune(client: Any) -> None:
     """Remove what builds of former days have left; today's are the cache of the next build."""
     label = f"{LABEL}=1"
-    client.images.prune(filters={"dangling": True, "label": [label], "until": ["24h"]})
+    with contextlib.suppress(APIError):  # somebody else does it at this moment
+        client.images.prune(filters={"dangling": True, "label": [label], "until": ["24h"]})
 
 
 def base_image(client: Any) -> str:

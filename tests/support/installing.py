@@ -61,13 +61,15 @@ class Workplace:
         assert done.out == ""
         return done.err
 
-    def begin(self, bundle: Bundle | Path, *words: str) -> subprocess.Popen[str]:
+    def begin(
+        self, bundle: Bundle | Path, *words: str, stderr: int = subprocess.PIPE
+    ) -> subprocess.Popen[str]:
         """Begin an installation, which can be stopped."""
         return subprocess.Popen(
             [sys.executable, "-B", "-m", "launcher", *self.words(bundle, *words)],
             env=Commands(self.folder).environ({"PATH": self.path}),
             stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
         )
 

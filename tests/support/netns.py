@@ -24,7 +24,9 @@ class Namespace:
         require(SUITE, "a network namespace needs root", present=os.geteuid() == 0)
         self._nsenter = require_program(SUITE, "nsenter")
         require_program(SUITE, "ip")
-        holder = [require_program(SUITE, "unshare"), "--net", "sh", "-c", "echo in; cat"]
+        # A new namespace forwards where the machine does, and some machines run Docker.
+        enter = "echo 0 >/proc/sys/net/ipv4/ip_forward; echo in; cat"
+        holder = [require_program(SUITE, "unshare"), "--net", "sh", "-c", enter]
         self._holder = subprocess.Popen(
             holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )

@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from launcher.hypervisor.account import gather_account
 from tests.support.commands import ROOT, Done
 
 if TYPE_CHECKING:
@@ -39,10 +40,10 @@ class HostCommands:
             **self.variables,
         }
 
-    def write_host(self, text: str, *, user: str = "root") -> None:
-        """Write the host's file; `[global]` is there."""
-        common = f'[global]\nuser = "{user}"\nstate_dir = "{self.state_dir}"\n'
-        common += f'config_dir = "{self.folder}/config"\n'
+    def write_host(self, text: str, *, user: str = "") -> None:
+        """Write the host's file; `[global]` is there, with a user or with us."""
+        common = f'[global]\nuser = "{user or gather_account().user}"\n'
+        common += f'state_dir = "{self.state_dir}"\nconfig_dir = "{self.folder}/config"\n'
         (self.folder / "host.toml").write_text(common + text)
 
     def run(self, *words: str, env: Mapping[str, str] | None = None) -> Done:

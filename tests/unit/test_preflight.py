@@ -13,8 +13,10 @@ from launcher.preflight import (
     MachineFacts,
     cache_folders,
     judge,
+    preflight,
     temporary_folders,
 )
+from launcher.process.spec import ProcessSpec
 from launcher.server.facts import is_hijacked_port
 
 SOUND: dict[str, Any] = {
@@ -70,6 +72,15 @@ def test_trouble_ahead_is_told_once_with_what_to_do(changes: dict[str, Any], beg
     assert hint
     assert not message.endswith(".")
     assert not hint.endswith(".")
+
+
+def on_gpus(count: str) -> tuple[ProcessSpec, ...]:
+    return (ProcessSpec(name="a", argv=("python", "--tensor-parallel-size", count)),)
+
+
+@pytest.mark.parametrize("count", ["²", "9" * 5000, "-1", "x", ""])
+def test_number_of_gpus_that_is_none_is_one(count: str) -> None:
+    assert preflight(on_gpus(count), {}) == preflight(on_gpus("1"), {})
 
 
 def test_limits_that_hurt_nobody_here_are_not_talked_about() -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(1200)
 ENGINE = b"VLLM::EngineCor"  # the kernel keeps 15 characters
-FOUND_S = 120
+FOUND_S = 300
 
 
 def times(run: Running, text: str) -> int:
@@ -55,12 +55,12 @@ def test_faults_of_one_life_are_each_found_and_followed_by_an_answer(
     config = write_config(tmp_path, vllm_python, demo_model, {"demo": port})
     settings = (
         "health_interval_s=2", "health_timeout_s=8", "health_failures=2", 'probe="generate"',
-        "stop_timeout_s=8", "max_restarts=9",
+        "stop_timeout_s=30", "max_restarts=9",
     )  # fmt: skip
     words = [word for each in settings for word in ("--set", f"instance.control.{each}")]
     with running(["run", str(config), *words]) as run:
         run.wait_for("demo: healthy", START_S)
-        assert "import " in run.stderr  # what the start was made of
+        run.wait_for(" import ", START_S)  # what the start was made of: said a little later
         text = complete(port, "demo")
 
         former = session(server_pid(run))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 START_S = 480  # about 25 s on two idle cores
+ANSWER_S = 300
 pytestmark = pytest.mark.timeout(1200)
 
 INSTANCE = """
@@ -36,6 +37,7 @@ python = "{python}"
 [instance.control]
 gpu_ids = "none"
 log_dir = "{folder}/logs"
+stop_timeout_s = 100
 [instance.server]
 model = "{model}"
 host = "127.0.0.1"
@@ -53,7 +55,7 @@ HF_HUB_OFFLINE = 1
 
 
 def get(port: int, path: str) -> Any:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=ANSWER_S) as answer:
         return json.load(answer)
 
 
@@ -63,7 +65,7 @@ def post(port: int, path: str, body: dict[str, object]) -> Any:
         json.dumps(body).encode(),
         {"Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:
         return json.load(answer)
 
 
@@ -80,7 +82,7 @@ def test_run_serves_completions_and_leaves_nothing(
     config = write_config(tmp_path, vllm_python, demo_model, {"demo": port})
     with running(["run", str(config)]) as run:
         run.wait_for("demo: healthy", START_S)
-        assert f"curl -s http://127.0.0.1:{port}/v1/completions" in run.stderr
+        run.wait_for(f"curl -s http://127.0.0.1:{port}/v1/completions", START_S)
         text = complete(port, "demo")
         assert text
         assert complete(port, "demo") == text

@@ -48,6 +48,18 @@ def test_stub_in_a_guest_answers_and_is_shown_and_stops_cleanly(guest: Guest) ->
     assert guest.left() == []
 
 
+def test_server_that_stops_slowly_has_its_time_however_often_the_button_is_pressed(
+    new_guest: Callable[..., Guest],
+) -> None:
+    # `stop` presses it every 10 s: no second signal for the launcher, which would kill at once.
+    slow = stub_config(control={"stop_timeout_s": 15}, server={"stub_ignore_term": True})
+    guest = new_guest(config=slow)
+    guest.start()
+    guest.wait_healthy()
+    assert guest.ask("stop").code == 0
+    assert "a: did not stop within 15 s: killing it" in guest.said()
+
+
 def test_overrides_on_the_seed_disk_reach_the_entrypoint(
     new_guest: Callable[..., Guest],
 ) -> None:

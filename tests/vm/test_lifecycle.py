@@ -36,6 +36,7 @@ def test_guest_that_ignores_the_button_is_forced(guest: Guest) -> None:
     cmdline = {"VLLMD_HYPERVISOR_CMDLINE": " ".join([*words, "init=/bin/sh"])}
     process = guest.start(env={**cmdline, **SHORT_GRACE})
     guest.wait_for("Run /init as init process")
+    guest.wait_status(lambda status: status["state"] == "running", "it runs")
     stopped = guest.ask("stop", env=SHORT_GRACE)
     assert (stopped.code, stopped.stderr) == (5, f"guest '{guest.name}' had to be forced\n")
     assert process.wait(END_S) == 137

@@ -36,8 +36,8 @@ guest.config = "{SHARED}/vllm.toml"
 DROP_IN = """\
 [Service]
 Environment=VLLMD_HYPERVISOR_ACCEL=tcg VLLMD_HYPERVISOR_BACKEND=qemu
-Environment=VLLMD_HYPERVISOR_STOP_TIMEOUT=120
-TimeoutStopSec=300
+Environment=VLLMD_HYPERVISOR_STOP_TIMEOUT=300
+TimeoutStopSec=600
 """
 UNIT = "vllmd-runtime@one.service"
 LIMIT_S = 1800.0
@@ -91,6 +91,26 @@ RUN vllmd-hypervisor install-systemd --user --uninstall
 echo "== uninstalled"; RUN systemctl --user list-unit-files 'vllmd-*' --no-legend || true
 """.replace("RUN", AS_USER)
 
+# One runtime in three places, with one environment file: for the system, for a user, and in a
+# folder that no systemd reads.
+PLACES = f"""
+systemctl start user@{UID}.service
+vllmd-hypervisor install-systemd
+systemctl enable {UNIT}
+RUN vllmd-hypervisor install-systemd --user
+export VLLMD_SYSTEMD_DIR=/tmp/staged
+vllmd-hypervisor install-systemd
+vllmd-hypervisor install-systemd --uninstall
+unset VLLMD_SYSTEMD_DIR
+RUN vllmd-hypervisor install-systemd --user --uninstall
+echo "== staged"; ls /tmp/staged
+echo "== user"; RUN systemctl --user list-unit-files 'vllmd-*' --no-legend || true
+echo "== system"; systemctl is-enabled {UNIT}; ls /home/{USER}/config
+vllmd-hypervisor install-systemd --uninstall
+echo "== files"; ls /home/{USER}/config
+echo "== units"; systemctl list-unit-files 'vllmd-*' --no-legend || true
+""".replace("RUN", AS_USER)
+
 
 @pytest.fixture
 def box(image: ImageManifest, tmp_path: Path) -> SystemdBox:
@@ -132,3 +152,12 @@ def test_units_of_a_user_boot_a_guest_and_stop_it(box: SystemdBox) -> None:
         "Result=success", "ExecMainStatus=0", "ActiveState=inactive",
     ]  # fmt: skip
     assert said["uninstalled"] == ""
+
+
+def test_units_of_one_place_outlive_those_of_another(tmp_path: Path) -> None:
+    box = SystemdBox(tmp_path)
+    (tmp_path / "host.toml").write_text(HOST)
+    said = parts(box.run(PLACES, LIMIT_S))
+    assert (said["staged"], said["user"]) == ("", "")
+    assert said["system"].splitlines()[:2] == ["enabled", "hypervisor-one.env"]
+    assert (said["files"], said["units"]) == ("", "")

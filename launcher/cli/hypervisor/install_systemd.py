@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from launcher.cli.hypervisor.arguments import new_hypervisor_parser
@@ -13,9 +14,10 @@ from launcher.hypervisor.account import find_owner, has_group
 from launcher.hypervisor.host.install import (
     find_installed,
     find_program,
+    find_readers,
     install_file,
     is_current,
-    is_systemd_running,
+    is_read_by_systemd,
     make_folder,
     plan_installation,
     read_own_template,
@@ -26,7 +28,7 @@ from launcher.hypervisor.host.install import (
 from launcher.hypervisor.host.loading import load_host, require_runtimes
 from launcher.hypervisor.host.reach import find_barrier
 from launcher.hypervisor.host.units import INITIALIZE_UNIT, Installation, unit_name
-from launcher.hypervisor.variables import HOST_VARIABLES
+from launcher.hypervisor.variables import HOST_VARIABLES, VARIABLES
 from launcher.output import print_error, print_problems
 
 TYPE_CHECKING = False
@@ -97,9 +99,23 @@ def parse(words: list[str]) -> argparse.Namespace:
 
 def _systemd_dir(host: Host, *, user: bool) -> str:
     if user and not host.environ.get(SYSTEMD_DIR, "").strip():
-        base = host.environ.get("XDG_CONFIG_HOME") or f"{host.environ.get('HOME', '')}/.config"
-        return f"{base}/systemd/user"
+        return _user_dir(host)
     return os.path.abspath(host.settings.systemd_dir)
+
+
+def _user_dir(host: Host) -> str:
+    base = host.environ.get("XDG_CONFIG_HOME") or f"{host.environ.get('HOME', '')}/.config"
+    return f"{base}/systemd/user"
+
+
+def _find_ours(host: Host, systemd_dir: str) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return our files, and apart those that units in another folder read, with the unit."""
+    found = find_installed(systemd_dir, host.config.common.config_dir)
+    folders = {VARIABLES[SYSTEMD_DIR].default, _user_dir(host)}
+    with contextlib.suppress(HostError):  # a user that is not there has no units
+        folders.add(f"{find_owner(host.config.common.user)[1]}/.config/systemd/user")
+    readers = find_readers(found, sorted(folders - {systemd_dir}))
+    return tuple(path for path in found if path not in readers), readers
 
 
 def _install(host: Host, tell: Teller, systemd_dir: str, *, user: bool, dry_run: bool) -> int:
@@ -116,8 +132,7 @@ def _install(host: Host, tell: Teller, systemd_dir: str, *, user: bool, dry_run:
         problem = Problem(message=refusal.message, hint=refusal.hint, origin=origin)
         raise ConfigError((problem,)) from None
     wanted = {file.path for file in files}
-    config_dir = host.config.common.config_dir
-    for path in (each for each in find_installed(systemd_dir, config_dir) if each not in wanted):
+    for path in (each for each in _find_ours(host, systemd_dir)[0] if each not in wanted):
         _remove(path, tell, user=user, dry_run=dry_run)
     for folder in () if dry_run else folders:
         make_folder(folder)
@@ -128,7 +143,7 @@ def _install(host: Host, tell: Teller, systemd_dir: str, *, user: bool, dry_run:
             print("".join(f"    {line}\n" for line in file.text.splitlines()), end="")
         elif file in changed:
             install_file(file)
-    reloaded = _reload(tell, user=user, dry_run=dry_run, needed=bool(changed))
+    reloaded = not changed or _reload(tell, systemd_dir, user=user, dry_run=dry_run)
     _tell_next(host, tell, user=user)
     return EX_OK if reloaded else EX_UNAVAILABLE
 
@@ -231,12 +246,14 @@ def _boot_environment(host: Host) -> dict[str, str]:
 
 
 def _uninstall(host: Host, tell: Teller, systemd_dir: str, *, user: bool, dry_run: bool) -> int:
-    paths = find_installed(systemd_dir, host.config.common.config_dir)
+    paths, readers = _find_ours(host, systemd_dir)
     if not paths:
         tell.step("nothing is installed")
         return EX_OK
     done = [_remove(path, tell, user=user, dry_run=dry_run) for path in paths]
-    done.append(_reload(tell, user=user, dry_run=dry_run, needed=True))
+    for path, unit in readers.items():
+        tell.step(f"kept: {path}, which '{unit}' reads")
+    done.append(_reload(tell, systemd_dir, user=user, dry_run=dry_run))
     return EX_OK if all(done) else EX_UNAVAILABLE
 
 
@@ -246,15 +263,15 @@ def _remove(path: str, tell: Teller, *, user: bool, dry_run: bool) -> bool:
     if dry_run:
         return True
     agreed = True
-    if path.endswith(".service") and is_systemd_running():
+    if path.endswith(".service") and is_read_by_systemd(os.path.dirname(path), user=user):
         agreed = _tell_systemd(("disable", "--now", os.path.basename(path)), user=user)
     remove_file(path)
     return agreed
 
 
-def _reload(tell: Teller, *, user: bool, dry_run: bool, needed: bool) -> bool:
+def _reload(tell: Teller, systemd_dir: str, *, user: bool, dry_run: bool) -> bool:
     """Let systemd read its units again; tell whether it had no objection."""
-    if not needed or not is_systemd_running():
+    if not is_read_by_systemd(systemd_dir, user=user):
         return True
     command = "systemctl --user daemon-reload" if user else "systemctl daemon-reload"
     _say(tell, "run", command, dry_run=dry_run)

@@ -18,6 +18,7 @@ from launcher.hypervisor.host.units import (
     MARK,
     GuestFiles,
     environment_path,
+    escape_specifiers,
     guest_variables,
     log_path,
     render_environment,
@@ -29,6 +30,8 @@ from launcher.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from launcher.hypervisor.host.model import HostConfig, Runtime
     from launcher.hypervisor.host.units import Installation
 
@@ -206,6 +209,23 @@ def find_installed(systemd_dir: str, config_dir: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def find_readers(paths: Iterable[str], folders: Iterable[str]) -> dict[str, str]:
+    """Return those environment files that a unit in some other folder reads, each with its unit.
+
+    Units of the system and of a user are in two folders, and may share one `config_dir`.
+    """
+    readers = {}
+    for path in paths:
+        name = os.path.basename(path).removeprefix("hypervisor-").removesuffix(".env")
+        # As we write it, and as a template of the user's own may.
+        words = (escape_specifiers(path), "/hypervisor-%i.env")
+        for folder in folders if path.endswith(".env") else ():
+            unit = f"{folder}/vllmd-runtime@{name}.service"
+            if any(word in _read_unit(unit) for word in words):
+                readers[path] = unit
+    return readers
+
+
 def remove_file(path: str) -> None:
     """Remove a file.
 
@@ -224,16 +244,36 @@ def run_systemctl(words: tuple[str, ...], *, user: bool) -> None:
     Raises:
         HostError: it refuses.
     """
-    argv = ["systemctl", *(["--user"] if user else []), *words]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    argv, done = _ask_systemctl(words, user=user)
     if done.returncode:
         reason = done.stderr.strip().rpartition("\n")[2]
         raise HostError(f"'{' '.join(argv)}' failed: {reason}", "run it by hand")
 
 
-def is_systemd_running() -> bool:
-    """Tell whether systemd is the service manager of this host."""
-    return os.path.isdir(RUNNING_SYSTEMD) and shutil.which("systemctl") is not None
+def is_read_by_systemd(folder: str, *, user: bool) -> bool:
+    """Tell whether a running systemd, the system's or the user's, reads the units of a folder.
+
+    Those elsewhere (for an image, a package) are not its own, and it may well have others of the
+    same names. A user who is not logged in has none that runs: it will read them when it starts.
+    Where that of the system does not say, it is told, and says itself what is wrong.
+    """
+    if not os.path.isdir(RUNNING_SYSTEMD) or shutil.which("systemctl") is None:
+        return False
+    _, done = _ask_systemctl(("show", "--property=UnitPath", "--value"), user=user)
+    places = done.stdout.split()
+    if done.returncode or not places:
+        return not user
+    return os.path.realpath(folder) in map(os.path.realpath, places)
+
+
+def _ask_systemctl(
+    words: tuple[str, ...], *, user: bool
+) -> tuple[list[str], subprocess.CompletedProcess[str]]:
+    argv = ["systemctl", *(["--user"] if user else []), *words]
+    # By su and sudo -u the place of the user's own is not set, and it may run all the same.
+    environ = {"XDG_RUNTIME_DIR": f"/run/user/{os.geteuid()}", **os.environ}
+    done = subprocess.run(argv, env=environ, capture_output=True, text=True, check=False)
+    return argv, done
 
 
 def read_own_template(path: str) -> str:
@@ -261,6 +301,16 @@ def _is_ours(path: str) -> bool:
             return file.readline().rstrip("\n") == MARK
     except OSError:
         return False
+
+
+def _read_unit(path: str) -> str:
+    if not os.path.isfile(path):
+        return ""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
 
 
 def _unwritable(path: str, error: OSError) -> HostError:

@@ -31,6 +31,7 @@ IFREQ = "16sH22x"
 IFF_UP, IFF_LOWER_UP = 0x1, 0x10000  # linux/if.h
 MAIN_TABLE = 254
 EVERYWHERE = "0.0.0.0/0"
+LOOPBACK = "lo"
 UNICAST = 1  # RTN_UNICAST of linux/rtnetlink.h
 
 
@@ -47,6 +48,11 @@ class Link:
     carrier: bool = False  # of a tap: somebody has it open
     owner: int | None = None  # of a tap: the user that may open it; None: only root
     addresses: tuple[str, ...] = ()  # IPv4, with the length of the prefix
+
+    @property
+    def is_physical(self) -> bool:
+        """Tell whether a device is behind it, and not only software."""
+        return not self.kind and self.name != LOOPBACK
 
 
 @record
@@ -68,10 +74,17 @@ class NetworkFacts:
     routes: tuple[Route, ...] = ()
 
     def outgoing(self) -> str:
-        """Return the first active interface: that of the default route with the lowest metric."""
+        """Return the first active interface; empty where there is none.
+
+        That is the one of the default route with the lowest metric, else the first physical one
+        that is up.
+        """
         defaults = [route for route in self.routes if route.to == EVERYWHERE]
         best = min(defaults, key=lambda route: route.metric, default=None)
-        return best.interface if best is not None else ""
+        if best is not None:
+            return best.interface
+        active = (link.name for link in self.links.values() if link.is_physical and link.carrier)
+        return next(active, "")
 
 
 def gather_network() -> NetworkFacts:

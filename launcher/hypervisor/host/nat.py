@@ -17,7 +17,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from launcher.hypervisor.host.deeds import Machine
 
-NFT, IPTABLES = "nft", "iptables"
+NFT = "nft"
+# The older kind of iptables has one lock for the machine, and gives up at once without -w.
+IPTABLES = ("iptables", "-w", "60")
 
 
 @record
@@ -72,15 +74,15 @@ class AllowForwarding:
         """
         del machine
         for rule in forward_rules(self.bridge):
-            _run([IPTABLES, "-I", *rule])
+            _run([*IPTABLES, "-I", *rule])
         return self
 
     def undo(self, machine: Machine) -> str:
         """Delete the rules."""
         del machine
-        rules = [rule for rule in forward_rules(self.bridge) if _passes([IPTABLES, "-C", *rule])]
+        rules = [rule for rule in forward_rules(self.bridge) if _passes([*IPTABLES, "-C", *rule])]
         for rule in rules:
-            _run([IPTABLES, "-D", *rule])
+            _run([*IPTABLES, "-D", *rule])
         return f"deleted {len(rules)} rules from the chain FORWARD" if rules else ""
 
 
@@ -121,12 +123,12 @@ def is_nat_there(bridge: str) -> bool:
 
 def is_forwarding_refused(bridge: str) -> bool:
     """Tell whether the FORWARD chain drops by default, and no rule of ours is in it."""
-    if shutil.which(IPTABLES) is None:
+    if shutil.which(IPTABLES[0]) is None:
         return False
-    done = subprocess.run([IPTABLES, "-S", "FORWARD"], capture_output=True, text=True, check=False)
+    done = subprocess.run([*IPTABLES, "-S", "FORWARD"], capture_output=True, text=True, check=False)
     if "-P FORWARD DROP" not in done.stdout.splitlines():
         return False
-    return not all(_passes([IPTABLES, "-C", *rule]) for rule in forward_rules(bridge))
+    return not all(_passes([*IPTABLES, "-C", *rule]) for rule in forward_rules(bridge))
 
 
 def _passes(argv: list[str]) -> bool:

@@ -155,7 +155,9 @@ def render_runtime_unit(
     template = installation.template
     if not installation.user_units:
         # There, %h is the home of root, whatever User= says.
-        template = re.sub("(?<!%)((?:%%)*)%h", rf"\g<1>{_escape(installation.home)}", template)
+        template = re.sub(
+            "(?<!%)((?:%%)*)%h", rf"\g<1>{escape_specifiers(installation.home)}", template
+        )
     return render_template(
         template,
         {
@@ -164,9 +166,9 @@ def render_runtime_unit(
             "USER": config.common.user,
             "KVM_GROUP": installation.kvm_group,
             "PROGRAM": quote_unit(installation.program),
-            "ENVIRONMENT_FILE": _escape(environment_path(config, runtime)),
-            "LOG_FILE": _escape(log),
-            "STATE_DIR": _escape(state),
+            "ENVIRONMENT_FILE": escape_specifiers(environment_path(config, runtime)),
+            "LOG_FILE": escape_specifiers(log),
+            "STATE_DIR": escape_specifiers(state),
             "WRITABLE": quote_unit(dict.fromkeys(written)),
             "MEMLOCK": str(memlock_bytes(memory_bytes(runtime))),
         },
@@ -218,10 +220,11 @@ def quote_unit(words: Iterable[str]) -> str:
 def _quote_word(word: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9_./:=,+@-]+", word):
         return word
-    return '"' + re.sub(r'(["\\])', r"\\\1", _escape(word)) + '"'
+    return '"' + re.sub(r'(["\\])', r"\\\1", escape_specifiers(word)) + '"'
 
 
-def _escape(text: str) -> str:
+def escape_specifiers(text: str) -> str:
+    """Escape what systemd would fill in (systemd.unit(5), "Specifiers")."""
     return text.replace("%", "%%")
 
 

@@ -68,7 +68,8 @@ EnvironmentFile=-/etc/vllmd/environment
 RuntimeDirectory=vllmd
 RuntimeDirectoryMode=0700
 KillMode=mixed
-TimeoutStopSec=90
+# For requests under way: the launcher has limits of its own, and so has the host.
+TimeoutStopSec=15min
 Restart=on-failure
 RestartSec=5
 RestartPreventExitStatus=78

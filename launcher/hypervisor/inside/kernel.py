@@ -11,6 +11,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 RB_AUTOBOOT = 0x1234567
 RB_POWER_OFF = 0x4321FEDC
+# Of ioctl_tty(2): how much a terminal has still to send. A small root lacks the module `termios`.
+TIOCOUTQ = 0x5411
 
 
 def mount(source: str, target: str, kind: str, flags: int = 0, data: str = "") -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
+import struct
+import sys
+import time
 import traceback
 
 from launcher.hypervisor.inside.button import PowerButton
@@ -19,12 +23,20 @@ from launcher.hypervisor.inside.disk import (
     read_seed,
 )
 from launcher.hypervisor.inside.entrypoint import PROGRAM, control_socket_of, read_environment
-from launcher.hypervisor.inside.kernel import MS_RDONLY, MS_REMOUNT, RB_POWER_OFF, mount, reboot
+from launcher.hypervisor.inside.kernel import (
+    MS_RDONLY,
+    MS_REMOUNT,
+    RB_POWER_OFF,
+    TIOCOUTQ,
+    mount,
+    reboot,
+)
 from launcher.hypervisor.inside.mounts import mount_all
 from launcher.hypervisor.inside.network import find_devices, plan_network, set_up
 from launcher.hypervisor.inside.session import Session
 
 NO_CONFIG = 78
+CONSOLE_S = 2.0  # for a host that does not read: it misses the end of what was said
 
 
 def main() -> None:
@@ -83,7 +95,24 @@ def _power_off() -> None:
         mount("", "/", "", MS_REMOUNT | MS_RDONLY)
     except OSError as error:
         print(f"vllmd: the root stays writable: {error.strerror}", flush=True)
+    drain_console(sys.stdout.fileno(), CONSOLE_S)
     reboot(RB_POWER_OFF)
+
+
+def drain_console(console: int, within_s: float) -> bool:
+    """Wait until a terminal has sent what it was given, for so many seconds; tell whether it has.
+
+    The kernel keeps it in a buffer that a power-off throws away, with the reason for it.
+    """
+    until = time.monotonic() + within_s
+    try:
+        while struct.unpack("i", fcntl.ioctl(console, TIOCOUTQ, bytes(4)))[0]:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.005)
+    except OSError:  # no terminal
+        pass
+    return True
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ class Session:
         self._sent_at = 0.0
         self._pid = 0
         self._exit_code: int | None = None
+        self._is_pressed = False
 
     def say(self, message: str) -> None:
         """Tell the host something, with the state of now."""
@@ -86,9 +87,19 @@ class Session:
         pause_s = CALM_S if self._report.is_settled() else BUSY_S
         for descriptor, _ in poll.poll(pause_s * 1000):
             if self._button and self._button.was_pressed(descriptor):
-                self._stop("the power button was pressed")
+                self._on_button()
         if not STOPPING.isdisjoint(self._signals.read()):
             self._stop("asked to stop")
+
+    def _on_button(self) -> None:
+        """Stop at the first press, and let the servers finish whatever comes after it.
+
+        A host presses again and again while it waits, for a press may get lost: that is the same
+        wish, and no second signal, at which the launcher would cut its servers' requests off.
+        """
+        if not self._is_pressed:
+            self._is_pressed = True
+            self._stop("the power button was pressed")
 
     def _stop(self, reason: str) -> None:
         """Let the launcher stop its servers; when asked again, it does so at once."""

@@ -8,6 +8,8 @@ MULTIPLIERS = {
     **{letter: 1024**power for power, letter in enumerate("KMGT", start=1)},
 }
 
+LONGEST = 20  # characters: more do not fit into 64 bits, and Python reads only so many
+
 
 def find_size(text: str) -> int | None:
     """Return the number that "1k" (1000), "1K" (1024) or "25.6k" (25600) stands for, or None.
@@ -18,7 +20,7 @@ def find_size(text: str) -> int | None:
     if letter not in MULTIPLIERS:
         return find_integer(text)
     whole, point, decimals = number.partition(".")
-    if not _is_digits(whole) or (point and not _is_digits(decimals)):
+    if not _is_digits(whole) or (point and not _is_digits(decimals)) or len(number) > LONGEST:
         return None
     if point and letter.isupper():
         return None

@@ -91,6 +91,17 @@ def test_installation_that_is_ended_leaves_the_former_one(
     assert len(place.generations()) == 2
 
 
+def test_installation_is_done_though_nobody_reads_what_it_says(
+    place: Workplace, bundle: Bundle
+) -> None:
+    nobody, stderr = os.pipe()
+    os.close(nobody)
+    with place.begin(bundle, stderr=stderr) as process:
+        os.close(stderr)
+        assert process.wait(PATIENCE_S) == 0
+    assert place.marker() == "one"
+
+
 def test_half_of_an_environment_counts_for_nothing(
     slow: Workplace, bundle: Bundle, newer: Bundle
 ) -> None:

@@ -168,7 +168,7 @@ def test_file_that_is_no_tar_is_refused(place: Workplace) -> None:
     tar.write_bytes(b"hello" * 1000)
     done = place.install(tar)
     assert done.code == CONFIG
-    assert "the bundle 'folder/b.tar' is no tar, or not a whole one" in done.err.lower()
+    assert "the bundle 'FOLDER/b.tar' is no tar, or not a whole one" in done.err
 
 
 def test_tar_that_is_not_there_is_refused(place: Workplace) -> None:

@@ -44,7 +44,7 @@ with socket.create_server(("192.0.2.1", 7000)) as server:
     print("ready", flush=True)
     print(server.accept()[1][0], flush=True)
 """
-CALL = "import socket; socket.create_connection(('192.0.2.1', 7000), 10).close()"
+CALL = "import socket; socket.create_connection(('192.0.2.1', 7000), 60).close()"
 
 
 @pytest.fixture
@@ -336,13 +336,13 @@ def test_filter_that_drops_lets_guests_through(
     prepared: HostCommands, namespace: Namespace
 ) -> None:
     require_program("integration", "iptables")
-    namespace.run("iptables", "-P", "FORWARD", "DROP")
-    former = namespace.run("iptables", "-S")
+    namespace.run("iptables", "-w", "60", "-P", "FORWARD", "DROP")
+    former = namespace.run("iptables", "-w", "60", "-S")
     prepared.run("initialize")
-    assert "-A FORWARD -i vllmd-br0 -j ACCEPT" in namespace.run("iptables", "-S")
+    assert "-A FORWARD -i vllmd-br0 -j ACCEPT" in namespace.run("iptables", "-w", "60", "-S")
     assert "nothing to do" in prepared.run("initialize").out
     prepared.run("initialize", "--undo")
-    assert namespace.run("iptables", "-S") == former
+    assert namespace.run("iptables", "-w", "60", "-S") == former
 
 
 def test_guest_on_the_bridge_reaches_the_world(

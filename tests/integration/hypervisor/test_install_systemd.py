@@ -130,6 +130,20 @@ def test_uninstall_takes_away_what_was_installed_only(prepared: HostCommands) ->
     assert prepared.run("install-systemd", "--uninstall").out == "nothing is installed\n"
 
 
+def test_uninstall_keeps_what_units_of_a_user_read(prepared: HostCommands) -> None:
+    of_user = {"VLLMD_SYSTEMD_DIR": ""}  # in the home
+    prepared.run("install-systemd", "--user", env=of_user)
+    prepared.run("install-systemd")
+    done = prepared.run("install-systemd", "--uninstall")
+    unit = "FOLDER/home/.config/systemd/user/vllmd-runtime@vllm_2.service"
+    assert f"kept: FOLDER/config/hypervisor-vllm_2.env, which '{unit}' reads\n" in done.out
+    assert (done.code, units(prepared)) == (0, [])
+    assert len(list((prepared.folder / "config").iterdir())) == 2
+    assert prepared.run("install-systemd", "--uninstall").out == "nothing is installed\n"
+    assert prepared.run("install-systemd", "--user", "--uninstall", env=of_user).code == 0
+    assert list((prepared.folder / "config").iterdir()) == []
+
+
 def test_runtime_that_is_gone_loses_its_unit(prepared: HostCommands) -> None:
     prepared.run("install-systemd")
     prepared.write_host('[[runtimes]]\nindex = 2\nname = "vllm_2"\n')

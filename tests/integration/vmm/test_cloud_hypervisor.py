@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.hypervisor import SHORT_GRACE, Listener, kill
+from launcher.hypervisor.identity import find_identity
+from launcher.hypervisor.rundir import API, RunDir, is_answered
+from launcher.hypervisor.state import GuestState
+from tests.support.hypervisor import FAKE, FAKE_CH, SHORT_GRACE, Listener, kill
 from tests.support.processes import is_alive
 from tests.support.vmm_behaviour import END_S
 from tests.support.wait import wait_until
@@ -99,9 +105,28 @@ def test_boot_that_hangs_is_starting_not_stopped(fake: Host) -> None:
     fake.start(env=env)
     wait_created(fake)
     found = fake.wait_state("starting", env)
-    wait_until(lambda: "busy" in fake.status(env)["detail"], "it is busy", fake.within_s)
+    wait_until(lambda: "busy" in (fake.status(env)["detail"] or ""), "it is busy", fake.within_s)
     assert is_alive(found["pid"])
     assert fake.ask("status", env=env).code == 4
+
+
+def test_guest_that_is_not_created_yet_is_starting(fake: Host) -> None:
+    env = fake.environ()
+    fake.rundir().mkdir(parents=True)
+    rundir = RunDir(path=str(fake.rundir()))
+    words = [sys.executable, str(FAKE), "--api-socket", f"path={rundir.file(API)}"]
+    with subprocess.Popen(words, env=env) as vmm:
+        us = find_identity(os.getpid())
+        assert us is not None
+        state = GuestState(
+            name=fake.name, backend=FAKE_CH, accelerator="kvm", why="", supervisor=us, cpus=1,
+            memory=1, started_at=time.time(), vmm=find_identity(vmm.pid),
+        )  # fmt: skip
+        rundir.write_state(state)
+        wait_until(lambda: is_answered(rundir.file(API)), "it listens", fake.within_s)
+        found = fake.status(env)
+        vmm.kill()
+    assert (found["state"], found["detail"]) == ("starting", None)
 
 
 def test_boot_that_hangs_can_be_interrupted(fake: Host) -> None:

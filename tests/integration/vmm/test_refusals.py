@@ -78,7 +78,7 @@ def test_pipe_is_no_kernel(qemu: Host) -> None:
         ("PUBLISH", "http", "'http' publishes no port"),
         ("STOP_TIMEOUT", "soon", "expected a number of seconds above 0, got 'soon'"),
         ("DEVICE_FILEPATH_LIST", "/dev/vfio/999", "this machine has no IOMMU group"),
-        ("DEVICE_FILEPATH_LIST", "ff:1f.7", "this machine has no PCI device 0000:ff:1f.7"),
+        ("DEVICE_FILEPATH_LIST", "beef:ff:1f.7", "this machine has no PCI device beef:ff:1f.7"),
         ("LOG_FILEPATH", "/dev/null/log", "cannot be made"),
         ("CMDLINE", "a\nb", "a kernel command line is one line of text"),
     ],

@@ -329,6 +329,24 @@ def test_instance_that_spans_machines_is_a_leaderworkerset() -> None:
     assert objects["Service"]["spec"]["selector"]["leaderworkerset.sigs.k8s.io/worker-index"] == "0"
 
 
+def test_service_of_a_set_leaves_the_sets_name_to_its_controller() -> None:
+    """The controller makes a headless Service by that name unless there is one: DNS of the pods."""
+    other = '[instance.a-leader.server]\nmodel = "org/other"\nport = 8001\n'
+    for text in (CLUSTER, CLUSTER + other):
+        documents = loaded(render_kubernetes(workload_of(text), Options())[0])
+        names = [each["metadata"]["name"] for each in documents if each["kind"] == "Service"]
+        sets = [each["metadata"]["name"] for each in documents if "Leader" in each["kind"]]
+        assert sets == ["vllm-a"]
+        assert len({*names, *sets}) == len(names) + 1
+
+
+def test_name_of_a_set_leaves_room_for_what_its_controller_adds() -> None:
+    """Worker pods have the label `<set>-<group>-<hash of 10>`, of 63 letters at most."""
+    files = render_kubernetes(workload_of(CLUSTER, project="a" * 60), Options())
+    (name,) = (each["metadata"]["name"] for each in loaded(files[0]) if "Leader" in each["kind"])
+    assert len(f"{name}-999-0123456789") <= 63
+
+
 def test_each_machine_asks_for_its_part_of_the_gpus() -> None:
     template = _objects(CLUSTER)["LeaderWorkerSet"]["spec"]["leaderWorkerTemplate"]
     for name in ("leaderTemplate", "workerTemplate"):

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from launcher.process.spec import Probe
-from launcher.server.address import LIKE_HOST, Address, effective, health_probe, server_address
+from launcher.server.address import (
+    LIKE_HOST,
+    Address,
+    effective,
+    effective_integer,
+    health_probe,
+    server_address,
+)
 from tests.support.facts import MODEL, messages_of, plan_text, read_text
 
 
@@ -69,6 +76,12 @@ def test_effective_value_of_extra_args_wins_in_both_spellings() -> None:
     instance = read_text(toml).instances[0]
     assert effective(instance, "max_model_len") == "2"
     assert effective(instance, "dtype") is None
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "²", "-1", "x"])
+def test_effective_integer_that_is_none_is_the_default(text: str) -> None:
+    instance = read_text(f'[instance.a.server]\nport = "{text}"\n').instances[0]
+    assert effective_integer(instance, "port", 8000) == 8000
 
 
 def two(first: str, second: str) -> list[tuple[str, str, str]]:

@@ -178,8 +178,26 @@ def test_first_host_of_a_list_of_slurm(nodelist: str, host: str) -> None:
         (
             SPLIT,
             {"SLURM_NODEID": "x"},
-            "'rank': expected an integer, at least 0 in 'SLURM_NODEID', got 'x'",
+            "'rank': expected an integer, at least 0, in 'SLURM_NODEID', got 'x'",
             "correct SLURM_NODEID, or set rank in [cluster]",
+        ),
+        (
+            SPLIT,
+            {"VLLMD_CLUSTER_RANK": "9" * 5000},  # more digits than Python reads
+            f"'rank': expected an integer, at least 0, in 'VLLMD_CLUSTER_RANK', got '{'9' * 5000}'",
+            "correct VLLMD_CLUSTER_RANK, or set rank in [cluster]",
+        ),
+        (
+            SPLIT.replace("nodes = 2\n", ""),
+            {**at(0), "NNODES": "²"},
+            "'nodes': expected an integer, at least 1, in 'NNODES', got '²'",
+            "correct NNODES, or set nodes in [cluster]",
+        ),
+        (
+            SPLIT,
+            {**at(0), "MASTER_PORT": "0"},
+            "'port': expected an integer, 1 to 65535, in 'MASTER_PORT', got '0'",
+            "correct MASTER_PORT, or set port in [cluster]",
         ),
         (
             SPLIT.replace('leader = "10.0.0.1"\n', ""),
@@ -285,6 +303,10 @@ def test_mistake_is_told_with_what_to_do(
 ) -> None:
     plan = plan_text(toml, environ={**PATH, **environ})
     assert ("error", message, hint) in messages_of(plan)
+
+
+def test_number_of_machines_that_is_none_does_not_disagree_with_the_file() -> None:
+    assert messages_of(plan_text(SPLIT, environ={**at(0), "LWS_GROUP_SIZE": "²"})) == []
 
 
 def test_gpus_of_a_machine_are_its_share_and_no_more() -> None:

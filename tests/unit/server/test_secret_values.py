@@ -33,6 +33,10 @@ HOLDERS = {
     "deep JSON": f'[instance.a.server]\nhf_overrides = {{ x = [{{ token = "{SECRET}" }}] }}',
     "JSON in a string": f'[instance.a.server]\nhf_overrides = \'{{"token": "{SECRET}"}}\'',
     "a URL": f'[instance.a.server]\notlp_traces_endpoint = "http://me:{SECRET}@host"',
+    "a flag as the value of another": (
+        f'[instance.a.server]\nmiddleware = ["--api-key={SECRET}", "x.y"]'
+    ),
+    "a flag inside a word": f'[instance.a.server]\nextra_args = ["--x", "-y --hf-token {SECRET}"]',
     "overrides": "",
 }
 
@@ -164,6 +168,28 @@ def test_mask_words_leaves_other_words_alone() -> None:
     words = ["--port", "1", "--x={}", "{broken", '{"a": 1}', "--no-secret-here", "v", "--", "-x"]
     assert mask_words(words, None)[:5] == words[:5]
     assert mask_words(["--long-prefill-token-threshold", "4"], None)[1] == "4"
+
+
+@pytest.mark.parametrize(
+    ("word", "shown"),
+    [
+        ("--middleware=--api-key=sk-1", "--middleware=--api-key=***"),
+        ("--note=--x --api-key sk-1 y", "--note=--x --api-key *** y"),
+        ("x --hf-token sk-1 --api-key=sk-2= z", "x --hf-token *** --api-key=*** z"),
+        ("-e API_KEY=sk-1 --name 'TOKEN=sk-2' end", "-e API_KEY=*** --name 'TOKEN=***' end"),
+        ("A=--b=--api-key=sk-1", "A=--b=--api-key=***"),
+        ("--api-key=sk-1", "--api-key=***"),
+    ],
+)
+def test_secret_in_the_middle_of_a_word_is_not_shown(word: str, shown: str) -> None:
+    assert mask_words([word], None) == [shown]
+
+
+@pytest.mark.parametrize(
+    "word", ["the token is x", "--api-key", "api_key = x", "a=b", "--max-num-batched-tokens 8", "="]
+)
+def test_word_without_a_secret_is_shown_as_it_is(word: str) -> None:
+    assert mask_words(["x", word], None) == ["x", word]
 
 
 def test_reference_to_no_file_is_refused() -> None:

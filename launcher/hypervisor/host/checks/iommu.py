@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from launcher.hypervisor.host.checks.survey import AMD, GIB, INTEL, PREPARE, has_devices, memory_of
+from launcher.hypervisor.host.checks.survey import AMD, GIB, INTEL, has_devices, memory_of
 from launcher.hypervisor.host.findings import FAIL, OK, SKIP, WARN, Finding
 from launcher.hypervisor.pci import find_companions, find_device, find_devices
 
@@ -158,9 +158,9 @@ def _check_binding(survey: Survey, device: PciDevice) -> Finding:
     if device.on_vfio and not wrong:
         return _check_permission(survey, device)
     seen = ", ".join(_describe(each) for each in wrong or (device,))
-    mend = PREPARE
+    mend = survey.prepare()
     if any(each.driver == "nvidia" for each in wrong) and _runs(survey, "nvidia-persiste"):
-        mend = f"sudo systemctl stop nvidia-persistenced && {PREPARE}"
+        mend = f"sudo systemctl stop nvidia-persistenced && {mend}"
         seen += ", held by nvidia-persistenced"
     if device.boot_vga and device.driver not in {"", "vfio-pci"}:
         seen += "; the firmware's display is on it"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from launcher.hypervisor.host.checks.survey import (
     GIB,
-    PREPARE,
     has_devices,
     memory_of,
     uses_hugepages,
@@ -42,8 +41,9 @@ def check_hugepages(survey: Survey) -> Finding:
     seen += f", {_gib(wanted)} for the runtimes"
     if usable * PAGE_KIB[size] << 10 >= wanted:
         return Finding(name=name, status=OK, seen=seen, why=why)
-    mend = PREPARE if size == "2M" else f"{PREPARE.replace('sudo', 'sudo VLLMD_HUGEPAGES_SIZE=1G')}"
+    mend = survey.prepare()
     if size == "1G":
+        mend = survey.prepare(VLLMD_HUGEPAGES_SIZE=size)
         pages = -(-wanted // GIB)
         mend += f"  # or, if memory is too fragmented: {survey.boot_with(f'hugepagesz=1G hugepages={pages}')}"  # noqa: E501  (one command)
     return Finding(name=name, status=WARN, seen=seen, why=why, mend=mend)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from launcher.hypervisor.host.checks.survey import PREPARE
 from launcher.hypervisor.host.findings import FAIL, OK, SKIP, WARN, Finding
 from launcher.hypervisor.host.interfaces import (
     bridge_of,
@@ -31,7 +30,7 @@ def check_bridge(survey: Survey) -> Finding:
         return Finding(name=name, status=SKIP, seen=SKIPPED, why=BRIDGE_WHY)
     if not is_present(bridge, root):
         seen = "it is not there yet"
-        return Finding(name=name, status=WARN, seen=seen, why=BRIDGE_WHY, mend=PREPARE)
+        return Finding(name=name, status=WARN, seen=seen, why=BRIDGE_WHY, mend=survey.prepare())
     if not is_bridge(bridge, root):
         mend = "export VLLMD_BRIDGE_NAME=vllmd-br1  # another name"
         seen = "an interface of this name is there, and is no bridge"
@@ -80,5 +79,5 @@ def check_taps(survey: Survey) -> Finding:
     missing = [tap for tap in wanted if not is_present(tap, survey.machine.root)]
     if missing:
         seen = f"not there yet: {', '.join(missing)}"
-        return Finding(name="taps", status=WARN, seen=seen, why=TAP_WHY, mend=PREPARE)
+        return Finding(name="taps", status=WARN, seen=seen, why=TAP_WHY, mend=survey.prepare())
     return Finding(name="taps", status=OK, seen=", ".join(wanted), why=TAP_WHY)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shlex
 
 from launcher.config.reader import Refusal
 from launcher.hypervisor.memory import parse_memory
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
 GIB = 1 << 30
 INTEL, AMD = "GenuineIntel", "AuthenticAMD"
 CONTAINER_MARKS = ("/.dockerenv", "/run/.containerenv", "/run/systemd/container")
-PREPARE = "sudo vllmd-hypervisor initialize"
+# The file that a command by sudo reads, which keeps neither HOME nor variables (sudoers(5)).
+FILE_OF_ROOT = "/root/.config/vllmd/config.toml"
 # Kinds of distributions, by the words of os-release, and how each installs packages.
 INSTALLERS = {
     "debian": "sudo apt-get install",
@@ -158,6 +161,14 @@ class Survey:
             if fields[0] == user and len(fields) > 3 and fields[2].isdecimal():  # noqa: PLR2004
                 return int(fields[2])
         return None
+
+    def prepare(self, **variables: str) -> str:
+        """Return the command that prepares the host as its file says, whoever types it."""
+        path = self.config.path
+        if path and os.path.abspath(path) != FILE_OF_ROOT:
+            variables = {"VLLMD_HYPERVISOR_CONFIG": os.path.abspath(path), **variables}
+        words = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
+        return " ".join(["sudo", *words, "vllmd-hypervisor initialize"])
 
     def install(self, packages: str) -> str:
         """Return the command that installs packages here; Debian's where nobody knows."""

@@ -10,6 +10,7 @@ import pytest
 from tests.support.hosts import (
     GPU_1,
     GPU_2,
+    PREPARE,
     TWO_RUNTIMES,
     amd_host,
     found,
@@ -99,7 +100,7 @@ def test_gpu_that_is_not_on_vfio_is_a_warning(tree: HostTree, driver: str) -> No
     assert outcome(found(tree, f"vfio-binding {GPU_1}")) == (
         "warn",
         f"{GPU_1} ({driver or 'no driver'})",
-        "sudo vllmd-hypervisor initialize",
+        PREPARE,
     )
 
 

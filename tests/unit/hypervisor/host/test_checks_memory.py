@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.hosts import (
     GIB,
+    PREPARE,
     TWO_RUNTIMES,
     add_hugepages,
     amd_host,
@@ -34,13 +35,14 @@ def test_hugepages_are_counted_against_the_runtimes(
     add_hugepages(tree, "2048kB", pages, reserved)
     finding = found(tree, "hugepages 2M")
     assert (finding.status, finding.seen) == (status, seen)
-    assert (finding.mend == "sudo vllmd-hypervisor initialize") == (status == "warn")
+    assert (finding.mend == PREPARE) == (status == "warn")
 
 
 def test_hugepages_of_1g_may_have_to_be_asked_for_at_boot(tree: HostTree) -> None:
     finding = found(tree, "hugepages 1G", settings={"hugepages_size": "1G"})
     assert finding.status == "warn"
-    assert finding.mend.startswith("sudo VLLMD_HUGEPAGES_SIZE=1G vllmd-hypervisor initialize  # or")
+    command = PREPARE.replace("vllmd-h", "VLLMD_HUGEPAGES_SIZE=1G vllmd-h")
+    assert finding.mend.startswith(f"{command}  # or")
     assert "hugepagesz=1G hugepages=512" in finding.mend
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
+from launcher.record import replace
 from tests.support.hosts import (
     TWO_RUNTIMES,
     add_interface,
     found,
     outcome,
+    survey,
 )
 
 if TYPE_CHECKING:
@@ -66,3 +70,16 @@ def test_machine_without_an_active_interface_is_warned(tree: HostTree) -> None:
     (tree.root / "proc/net/route").unlink()
     tree.write("sys/class/net/eno1/operstate", "down")
     assert found(tree, "interface").seen == "no interface is active"
+
+
+@pytest.mark.parametrize(
+    ("path", "command"),
+    [
+        ("", "sudo vllmd-hypervisor initialize"),
+        ("/root/.config/vllmd/config.toml", "sudo vllmd-hypervisor initialize"),
+        ("/a b", "sudo VLLMD_HYPERVISOR_CONFIG='/a b' vllmd-hypervisor initialize"),
+    ],
+)
+def test_command_by_sudo_reads_the_same_file(tree: HostTree, path: str, command: str) -> None:
+    wanted = survey(tree, TWO_RUNTIMES)
+    assert replace(wanted, config=replace(wanted.config, path=path)).prepare() == command

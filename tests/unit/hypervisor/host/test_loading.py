@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from typing import TYPE_CHECKING
 
 import pytest
@@ -102,7 +103,7 @@ def test_setting_is_the_variable_or_its_default(  # noqa: PLR0913, PLR0917
 
 
 def test_home_is_found_where_the_environment_lacks_it() -> None:
-    assert os.path.isdir(with_home({})["HOME"])
+    assert with_home({})["HOME"] == pwd.getpwuid(os.geteuid()).pw_dir
     assert with_home({"HOME": "/x"})["HOME"] == "/x"
 
 

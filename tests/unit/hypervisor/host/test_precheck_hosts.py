@@ -12,6 +12,7 @@ from tests.support.hosts import (
     GPU_1,
     GPU_2,
     NO_KVM,
+    PREPARE,
     TWO_RUNTIMES,
     amd_host,
     container,
@@ -73,9 +74,7 @@ def test_amd_host_is_told_what_initialize_will_do(tmp_path: Path) -> None:
     assert binding.seen == (
         f"{GPU_1} (nvidia), 0000:41:00.1 (snd_hda_intel), held by nvidia-persistenced"
     )
-    assert binding.mend == (
-        "sudo systemctl stop nvidia-persistenced && sudo vllmd-hypervisor initialize"
-    )
+    assert binding.mend == f"sudo systemctl stop nvidia-persistenced && {PREPARE}"
     assert findings["iommu"].seen == "AMD-Vi, 2 groups"
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,20 +10,24 @@ import pytest
 from launcher.hypervisor.host.reach import find_barrier
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 OTHER, OTHERS = 64321, (64321,)
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Return a folder that everybody reaches."""
-    for each in (tmp_path, *tmp_path.parents):
-        if each.stat().st_uid == os.geteuid() and each != each.parent:
-            each.chmod(each.stat().st_mode | 0o055)
-    if find_barrier(str(tmp_path), OTHER, OTHERS):
-        pytest.skip("the folder for temporary files is for its owner alone")
-    return tmp_path
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder that everybody reaches, for as long as the test takes."""
+    with contextlib.ExitStack() as after:
+        for each in (tmp_path, *tmp_path.parents):
+            mode = stat.S_IMODE(each.stat().st_mode)
+            if each.stat().st_uid == os.geteuid() and mode & 0o055 != 0o055:
+                after.callback(each.chmod, mode)
+                each.chmod(mode | 0o055)
+        if find_barrier(str(tmp_path), OTHER, OTHERS):
+            pytest.skip("the folder for temporary files is for its owner alone")
+        yield tmp_path
 
 
 def program(path: Path, text: str = "#!/bin/sh\n") -> str:

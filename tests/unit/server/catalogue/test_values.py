@@ -150,6 +150,12 @@ def test_size_is_read_as_vllm_reads_it(text: str, number: int) -> None:
     assert find_size(text) == number
 
 
-@pytest.mark.parametrize("text", ["", "k", "1.5K", "1.k", "-1k", "1kk", "x", "1e3", "²k"])
+LONG = "9" * 5000  # more than fits into a float, and than Python reads as an integer
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "k", "1.5K", "1.k", "-1k", "1kk", "x", "1e3", "²k", f"{LONG}k", f"{LONG}K", LONG],
+)
 def test_text_that_is_no_size_gives_none(text: str) -> None:
     assert find_size(text) is None
