@@ -60,5 +60,7 @@ class Detached:
 
             traceback.print_exc()
         finally:
-            sys.stderr.flush()
-            os._exit(code)
+            try:
+                sys.stderr.flush()
+            finally:  # whoever read it may have gone
+                os._exit(code)
